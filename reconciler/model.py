@@ -1,0 +1,168 @@
+"""The topology in the words of the Container Network Model: networks, sandboxes, endpoints.
+
+Frozen data only: no I/O, no defaults that depend on the machine. `resolve` builds these from the files, drivers
+compile them into kernel objects. Everything here is complete: addresses are allocated, short forms expanded,
+references checked, so a reader of these classes never asks "what if it is missing".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+
+from .errors import Mark
+
+IPAddress = IPv4Address | IPv6Address
+IPInterface = IPv4Interface | IPv6Interface
+IPNetwork = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """One address pool of a network.
+
+    `gateway` is None when the network offers none. `ip_range` bounds automatic allocation and equals `subnet`
+    unless declared. `aux_addresses` are reserved: never handed out.
+    """
+
+    subnet: IPNetwork
+    gateway: IPAddress | None
+    ip_range: IPNetwork
+    aux_addresses: tuple[tuple[str, IPAddress], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeOptions:
+    """Options of the bridge driver. None means "not asked for": neither set nor compared.
+
+    `ageing_time` and `forward_delay` are hundredths of a second, the kernel's USER_HZ unit.
+    `name` is the device name; None lets the driver derive one. `adopt` uses an existing bridge and leaves its own
+    attributes alone. `address` False keeps the gateway address off the bridge. `ports` are host links to enslave.
+    """
+
+    name: str | None = None
+    adopt: bool = False
+    mac: str | None = None
+    stp: bool | None = None
+    ageing_time: int | None = None
+    forward_delay: int | None = None
+    isolated: bool = False
+    hairpin: bool = False
+    address: bool = True
+    ports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Endpoints that can talk to each other. `internal` networks never give a default route."""
+
+    name: str
+    driver: str
+    subnets: tuple[Subnet, ...]
+    internal: bool
+    mtu: int | None
+    options: BridgeOptions
+    labels: Mapping[str, str]
+    mark: Mark
+
+
+class SandboxKind(Enum):
+    """Whose network namespace it is."""
+
+    MADE = "made"
+    PATH = "path"
+    PID = "pid"
+    HOST = "host"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What joins a sandbox to a network; `name` is the interface name inside the sandbox.
+
+    `addresses` are complete with prefix length, the network's own first. `mac` is always set: declared, or derived
+    from the first address. `mtu` falls back to the network's.
+    """
+
+    name: str
+    network: str
+    addresses: tuple[IPInterface, ...]
+    mac: str
+    mtu: int | None
+    gateway_priority: int
+    sysctls: Mapping[str, str]
+    mark: Mark
+
+
+class RouteType(Enum):
+    """What the kernel does with a packet that matches."""
+
+    UNICAST = "unicast"
+    BLACKHOLE = "blackhole"
+    UNREACHABLE = "unreachable"
+    PROHIBIT = "prohibit"
+
+
+@dataclass(frozen=True, slots=True)
+class StaticRoute:
+    """A route declared in the file. `dev` names an endpoint of the sandbox (or any link for given sandboxes)."""
+
+    to: IPNetwork
+    via: IPAddress | None
+    dev: str | None
+    metric: int | None
+    table: int
+    type: RouteType
+    src: IPAddress | None
+    onlink: bool
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultGateway:
+    """The default route that a sandbox gets from one endpoint's network; at most one per address family."""
+
+    via: IPAddress
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """An isolated network stack.
+
+    `where` is how to reach a given namespace: an absolute path (PATH), the decimal pid (PID), "" otherwise.
+    `gateways` holds the default gateways chosen by priority, v4 before v6.
+    """
+
+    name: str
+    kind: SandboxKind
+    where: str
+    endpoints: tuple[Endpoint, ...]
+    routes: tuple[StaticRoute, ...]
+    gateways: tuple[DefaultGateway, ...]
+    sysctls: Mapping[str, str]
+    labels: Mapping[str, str]
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Everything that one name owns. `files` are the sources in reading order, for messages and digests."""
+
+    name: str
+    networks: Mapping[str, Network]
+    sandboxes: Mapping[str, Sandbox]
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Leases:
+    """Addresses that automatic allocation handed out before, so that what an endpoint holds it keeps.
+
+    `networks`: network name → subnets drawn from the default pools. `endpoints`: "sandbox/endpoint" → the automatic
+    addresses (without prefix length), each valid only while the named network still contains it.
+    """
+
+    networks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    endpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
