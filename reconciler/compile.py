@@ -1,0 +1,118 @@
+"""A topology compiled into kernel objects: networks by their drivers, sandboxes here. Pure.
+
+The order of the result is declaration order with parents first; `plan` relies on it for ties and for nothing else.
+What is the same for every driver (the namespace, its parameters, its routes) is not the driver's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from . import marks, names
+from .drivers import registry
+from .drivers.contract import Driver, Item, Owner, declare
+from .model import RouteType, Sandbox, SandboxKind, StaticRoute, Topology
+from .objects import HOST, Netns, Route, Sysctl
+from .sides import Declared, Desired, Requirement
+
+_V6_METRIC = 1024  # net/ipv6: IP6_RT_PRIO_USER, what the kernel uses when no metric is given
+
+
+def compile_topology(topology: Topology, drivers: Mapping[str, Driver] = registry) -> Desired:
+    """Every kernel object that `topology` declares, and what must already be there."""
+    objects, requirements = {}, []
+    for item in _items(topology, drivers):
+        match item:
+            case Requirement():
+                requirements.append(item)
+            case Declared():
+                objects.setdefault(item.object.key, item)
+    return Desired(topology.name, objects, tuple(requirements))
+
+
+def namespace(topology: str, sandbox: Sandbox) -> str:
+    """How the kernel layer finds the namespace of a sandbox (see `objects`)."""
+    match sandbox.kind:
+        case SandboxKind.MADE:
+            return names.netns(topology, sandbox.name)
+        case SandboxKind.PATH:
+            return sandbox.where
+        case SandboxKind.PID:
+            return f"pid:{sandbox.where}"
+        case SandboxKind.HOST:
+            return HOST
+
+
+def _items(topology: Topology, drivers: Mapping[str, Driver]) -> Iterator[Item]:
+    owner = Owner(topology.name)
+    for network in topology.networks.values():
+        yield from drivers[network.driver].network(owner, network)
+    for sandbox in topology.sandboxes.values():
+        netns = namespace(topology.name, sandbox)
+        yield from _sandbox(topology.name, sandbox, netns)
+        for endpoint in sandbox.endpoints:
+            network = topology.networks[endpoint.network]
+            yield from drivers[network.driver].endpoint(owner, network, sandbox, endpoint, netns)
+        yield from declare(_origin(sandbox), sandbox.mark, *_default_routes(sandbox, netns))
+        for route in sandbox.routes:
+            yield from declare(_origin(sandbox), route.mark, _route(sandbox, route, netns))
+
+
+def _origin(sandbox: Sandbox) -> str:
+    return f"sandbox/{sandbox.name}"
+
+
+def _sandbox(topology: str, sandbox: Sandbox, netns: str) -> Iterable[Item]:
+    origin = _origin(sandbox)
+    match sandbox.kind:
+        case SandboxKind.MADE:
+            yield from declare(
+                origin, sandbox.mark, Netns(netns=netns, alias=marks.alias(topology, origin), up=True)
+            )
+        case SandboxKind.PATH | SandboxKind.PID:
+            what = (
+                f"namespace of pid {sandbox.where}"
+                if sandbox.kind is SandboxKind.PID
+                else f"namespace {netns}"
+            )
+            yield Requirement(("netns", netns), origin, sandbox.mark, what)
+    parameters = (Sysctl(netns=netns, path=path, value=value) for path, value in sandbox.sysctls.items())
+    yield from declare(origin, sandbox.mark, *parameters)
+
+
+def _default_routes(sandbox: Sandbox, netns: str) -> Iterator[Route]:
+    for gateway in sandbox.gateways:
+        v4 = gateway.via.version == 4
+        yield Route(
+            netns=netns,
+            to="0.0.0.0/0" if v4 else "::/0",
+            metric=0 if v4 else _V6_METRIC,
+            type="unicast",
+            via=str(gateway.via),
+            dev=gateway.endpoint,
+        )
+
+
+def _route(sandbox: Sandbox, route: StaticRoute, netns: str) -> Route:
+    default_metric = 0 if route.to.version == 4 else _V6_METRIC
+    return Route(
+        netns=netns,
+        to=str(route.to),
+        table=route.table,
+        metric=default_metric if route.metric is None else route.metric,
+        type=route.type.value,
+        via=None if route.via is None else str(route.via),
+        dev=_device(sandbox, route),
+        src=None if route.src is None else str(route.src),
+        onlink=route.onlink,
+    )
+
+
+def _device(sandbox: Sandbox, route: StaticRoute) -> str | None:
+    """The endpoint a route leaves by: as declared, else the one whose prefix holds the gateway."""
+    if route.dev is not None or route.via is None or route.type is not RouteType.UNICAST:
+        return route.dev
+    for endpoint in sandbox.endpoints:
+        if any(route.via in address.network for address in endpoint.addresses):
+            return endpoint.name
+    return None

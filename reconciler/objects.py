@@ -1,0 +1,305 @@
+"""What the kernel can hold, as frozen data: the only vocabulary that drivers, the planner and the kernel share.
+
+Each class is one kind of kernel object. Fields without `attr()` are its identity (`key`); fields with `attr()` are
+attributes, compared when the desired value is not None. None always means "not asked for": it is neither set nor
+compared, which is what keeps values that the kernel chooses itself from looking like drift. The metadata of each
+attribute says whether the kernel can change it in place, and how two values are compared when plain equality would
+lie (the kernel rounds bridge timers to its tick, a link may carry further altnames, …).
+
+Pure: no I/O. A namespace is named by a `netns` text: "" is the host, a plain name is an entry of the netns directory,
+an absolute path or "pid:N" is a namespace that we were given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import Any, ClassVar, NamedTuple
+
+HOST = ""
+Key = tuple[str, ...]
+Value = str | int | bool | tuple[str, ...] | None
+Same = Callable[[Any, Any], bool]
+
+
+class LinkRef(NamedTuple):
+    """A link by namespace and name."""
+
+    netns: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name} in {self.netns}" if self.netns else self.name
+
+
+def _within_tick(desired: int, observed: int) -> bool:
+    # USER_HZ is 100, the kernel's own HZ may be 250: 201 is stored as 502 ticks and read back as 200.
+    return desired - 1 <= observed <= desired
+
+
+def _includes(desired: tuple[str, ...], observed: tuple[str, ...] | None) -> bool:
+    return set(desired) <= set(observed or ())
+
+
+def attr(*, in_place: bool = True, same: Same | None = None) -> Any:
+    """A compared attribute. `in_place` False: a difference can only be mended by replacing the object."""
+    return field(default=None, metadata={"attr": True, "in_place": in_place, "same": same})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bridge:
+    """Attributes of a bridge device. Times in hundredths of a second (USER_HZ)."""
+
+    name: ClassVar[str] = "bridge"
+    stp: bool | None = attr()
+    ageing_time: int | None = attr(same=_within_tick)
+    forward_delay: int | None = attr(same=_within_tick)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Veth:
+    """One end of a veth pair. `made_by_peer`: this end appears when the other end is created."""
+
+    name: ClassVar[str] = "veth"
+    peer: LinkRef | None = attr(in_place=False)
+    made_by_peer: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherKind:
+    """A link kind that no driver of ours makes: observed only ("" for devices without a kind, as loopback)."""
+
+    kind: str
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.kind)
+
+
+LinkKind = Bridge | Veth | OtherKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BridgePort:
+    """Attributes that a link has because it is a port of a bridge."""
+
+    isolated: bool | None = attr()
+    hairpin: bool | None = attr()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Netns:
+    """A named network namespace: an entry of the netns directory.
+
+    `alias` and `up` are those of its loopback device: the first carries our mark, the second makes 127.0.0.1 work.
+    """
+
+    kind_name: ClassVar[str] = "netns"
+    netns: str
+    alias: str | None = attr()
+    up: bool | None = attr()
+
+    @property
+    def key(self) -> Key:
+        return ("netns", self.netns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A network device. `alias` carries the ownership mark and `group` speeds up bulk deletion (see `marks`)."""
+
+    kind_name: ClassVar[str] = "link"
+    netns: str
+    name: str
+    kind: LinkKind
+    port: BridgePort | None = None
+    mtu: int | None = attr()
+    mac: str | None = attr()
+    up: bool | None = attr()
+    master: str | None = attr()
+    group: int | None = attr()
+    alias: str | None = attr()
+    altnames: tuple[str, ...] | None = attr(same=_includes)
+    addrgen: str | None = attr()
+
+    @property
+    def key(self) -> Key:
+        return ("link", self.netns, self.name)
+
+    @property
+    def ref(self) -> LinkRef:
+        return LinkRef(self.netns, self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """A link that is not ours, enslaved to a bridge because the file says so; only the port role is ours."""
+
+    kind_name: ClassVar[str] = "port"
+    netns: str
+    name: str
+    port: BridgePort | None = None
+    master: str | None = attr()
+
+    @property
+    def key(self) -> Key:
+        return ("port", self.netns, self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """An address on a link, `address` with prefix length. `permanent` False means that a lifetime runs out.
+
+    `secondary` is only ever observed: the kernel makes every IPv4 address but the first of a subnet depend on it.
+    """
+
+    kind_name: ClassVar[str] = "address"
+    netns: str
+    link: str
+    address: str
+    permanent: bool | None = attr()
+    secondary: bool = False
+
+    @property
+    def key(self) -> Key:
+        return ("address", self.netns, self.link, self.address)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A route. `to` is a prefix with cleared host bits; `metric` is the kernel's priority (IPv6 default: 1024)."""
+
+    kind_name: ClassVar[str] = "route"
+    netns: str
+    to: str
+    table: int = 254
+    metric: int = 0
+    type: str | None = attr()
+    via: str | None = attr()
+    dev: str | None = attr()
+    src: str | None = attr()
+    onlink: bool = False
+
+    @property
+    def key(self) -> Key:
+        return ("route", self.netns, self.to, str(self.table), str(self.metric))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sysctl:
+    """A kernel parameter of a namespace. `path` is below /proc/sys, with slashes: net/ipv4/conf/eth0/rp_filter."""
+
+    kind_name: ClassVar[str] = "sysctl"
+    netns: str
+    path: str
+    value: str | None = attr()
+
+    @property
+    def key(self) -> Key:
+        return ("sysctl", self.netns, self.path)
+
+    @property
+    def link(self) -> str | None:
+        """The link whose directory holds it, None for parameters of the whole namespace."""
+        parts = self.path.split("/")
+        if len(parts) >= 5 and parts[2] in ("conf", "neigh") and parts[3] not in ("all", "default"):
+            return parts[3]
+        return None
+
+
+KernelObject = Netns | Link | Port | Address | Route | Sysctl
+
+
+class Attribute(NamedTuple):
+    """One row of the comparison table: how to read an attribute and what a difference means."""
+
+    name: str
+    get: Callable[[Any], Value]
+    in_place: bool
+    same: Same | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An attribute whose observed value is not the desired one."""
+
+    name: str
+    observed: Value
+    desired: Value
+    in_place: bool
+
+
+def _table(cls: type, prefix: str = "") -> tuple[Attribute, ...]:
+    return tuple(
+        Attribute(f.name, attrgetter(prefix + f.name), f.metadata["in_place"], f.metadata["same"])
+        for f in fields(cls)
+        if f.metadata.get("attr")
+    )
+
+
+_PLAIN = {cls: _table(cls) for cls in (Netns, Link, Port, Address, Route, Sysctl)}
+_KINDS = {cls: _table(cls, "kind.") for cls in (Bridge, Veth, OtherKind)}
+_BRIDGE_PORT = _table(BridgePort, "port.")
+
+
+def attributes(obj: KernelObject) -> Iterator[tuple[Attribute, Value]]:
+    """Every attribute that `obj` asks for, with its value; link kind and port attributes included."""
+    for row in _PLAIN[type(obj)]:
+        if (value := row.get(obj)) is not None:
+            yield row, value
+    if isinstance(obj, Link):
+        for row in _KINDS[type(obj.kind)]:
+            if (value := row.get(obj)) is not None:
+                yield row, value
+    if isinstance(obj, Link | Port) and obj.port is not None:
+        for row in _BRIDGE_PORT:
+            if (value := row.get(obj)) is not None:
+                yield row, value
+
+
+def compare(desired: KernelObject, observed: KernelObject) -> tuple[Difference, ...]:
+    """The attributes that `desired` asks for and `observed` does not have. Both must have the same key."""
+    if isinstance(desired, Link) and isinstance(observed, Link) and desired.kind.name != observed.kind.name:
+        return (Difference("kind", observed.kind.name, desired.kind.name, in_place=False),)
+    found = []
+    for row, wanted in attributes(desired):
+        held = _read(row, observed)
+        if held == wanted or (row.same is not None and held is not None and row.same(wanted, held)):
+            continue
+        found.append(Difference(row.name, held, wanted, row.in_place))
+    return tuple(found)
+
+
+def _read(row: Attribute, observed: KernelObject) -> Value:
+    try:
+        return row.get(observed)
+    except AttributeError:  # a port attribute of a link that is no bridge port
+        return None
+
+
+def parents(obj: KernelObject) -> tuple[Key, ...]:
+    """Keys of the objects that must exist before `obj` can; when one of them goes, `obj` goes with it or is cut off."""
+    match obj:
+        case Netns():
+            return ()
+        case Link():
+            found: list[Key] = [("netns", obj.netns)]
+            if obj.master:
+                found.append(("link", obj.netns, obj.master))
+            if isinstance(obj.kind, Veth) and obj.kind.peer is not None:
+                peer = obj.kind.peer
+                found.append(("link", *peer) if obj.kind.made_by_peer else ("netns", peer.netns))
+            return tuple(found)
+        case Port():
+            return (("netns", obj.netns), ("link", obj.netns, obj.master or ""))
+        case Address():
+            return (("netns", obj.netns), ("link", obj.netns, obj.link))
+        case Route():
+            return (
+                (("netns", obj.netns), ("link", obj.netns, obj.dev)) if obj.dev else (("netns", obj.netns),)
+            )
+        case Sysctl():
+            return (
+                (("netns", obj.netns), ("link", obj.netns, obj.link)) if obj.link else (("netns", obj.netns),)
+            )

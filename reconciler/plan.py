@@ -1,0 +1,489 @@
+"""The difference between the two sides, as an ordered list of changes. The heart of the reconciler.
+
+Pure and total: no clock, no kernel, no randomness; the same two sides always give the same plan. `plan` never gets a
+handle that could write, so a dry run is this function and nothing else. What it returns is exactly what `apply`
+executes, one change after the other, and applying it to `observed` by the rules of `effects` gives a state for which
+the next plan is empty.
+
+The surprising part is `_Planner.settle`: deleting one thing can silently take others away that shall stay, so the
+planner follows the kernel's side effects until nothing new is lost and re-creates what it has to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from .effects import Lost
+from .errors import Mark
+from .objects import (
+    HOST,
+    Address,
+    Bridge,
+    Difference,
+    Key,
+    KernelObject,
+    Link,
+    Netns,
+    Port,
+    Route,
+    Sysctl,
+    Value,
+    Veth,
+    attributes,
+    compare,
+)
+from .sides import Declared, Desired, Found, Observed, Requirement
+
+
+class Action(Enum):
+    """What one change does to one kernel object."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+class Cause(Enum):
+    """Why a change is in the plan."""
+
+    DECLARED = "declared"
+    DRIFT = "drift"
+    REMOVED = "removed"
+    DEPENDENCY = "dependency"
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeChange:
+    """One attribute of a change. `forces` is True when the kernel cannot change it in place."""
+
+    name: str
+    before: Value
+    after: Value
+    cause: Cause
+    forces: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step of a plan: create, update or delete one kernel object.
+
+    A replacement is a DELETE and a CREATE of the same key, both naming in `replaces` the attributes that force it.
+    `interrupts` are topology addresses of endpoints that lose connectivity meanwhile although nothing of theirs changes.
+    """
+
+    action: Action
+    before: KernelObject | None
+    after: KernelObject | None
+    cause: Cause
+    origin: str
+    mark: Mark | None = None
+    attributes: tuple[AttributeChange, ...] = ()
+    replaces: tuple[str, ...] = ()
+    interrupts: tuple[str, ...] = ()
+
+    @property
+    def object(self) -> KernelObject:
+        """The object concerned: as it will be, or as it was for a deletion."""
+        obj = self.after if self.after is not None else self.before
+        assert obj is not None
+        return obj
+
+    @property
+    def key(self) -> Key:
+        """The key of the object concerned."""
+        return self.object.key
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Why this topology cannot be applied on this host now: something foreign is in the way, or something is missing."""
+
+    key: Key
+    origin: str
+    message: str
+    hint: str
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The ordered difference. `foreign` are objects that we leave alone in places where somebody may look for them."""
+
+    topology: str
+    changes: tuple[Change, ...]
+    conflicts: tuple[Conflict, ...] = ()
+    foreign: tuple[KernelObject, ...] = ()
+    unchanged: int = 0
+
+    @property
+    def empty(self) -> bool:
+        """Nothing to do and nothing in the way."""
+        return not self.changes and not self.conflicts
+
+
+def plan(
+    desired: Desired,
+    observed: Observed,
+    *,
+    applied: Mapping[Key, KernelObject] | None = None,
+    claims: Mapping[Key, Value] | None = None,
+    begun: Collection[str] = (),
+) -> Plan:
+    """What must happen for `observed` to become `desired`.
+
+    `applied` is what the last apply established: it only tells drift from a change of the files. `claims` are the
+    parameters and port roles that we changed on things that carry no mark, with the value they had before.
+    `begun` names namespaces whose creation a killed run had announced: only those plain files are ours to repair.
+    """
+    planner = _Planner(desired, observed, applied or {}, claims or {}, begun)
+    planner.compare_declared()
+    planner.remove_undeclared()
+    planner.settle()
+    return planner.result()
+
+
+class _Planner:
+    """The working state of one `plan` call; never leaves this module."""
+
+    def __init__(
+        self,
+        desired: Desired,
+        observed: Observed,
+        applied: Mapping[Key, KernelObject],
+        claims: Mapping[Key, Value],
+        begun: Collection[str],
+    ) -> None:
+        self.desired = desired
+        self.observed = observed
+        self.applied = applied
+        self.claims = claims
+        self.begun = begun
+        self.conflicts: list[Conflict] = []
+        self.deletes: dict[Key, Change] = {}
+        self.updates: dict[Key, Change] = {}
+        self.creates: dict[Key, Change] = {}
+        self.unchanged: set[Key] = set()
+        self.lost = Lost({key: found.object for key, found in observed.objects.items()})
+
+    # -- the declared side -------------------------------------------------------------------------------------
+
+    def compare_declared(self) -> None:
+        for requirement in self.desired.requirements:
+            self.check_requirement(requirement)
+        for key, declared in self.desired.objects.items():
+            found = self.observed.objects.get(key)
+            if found is None:
+                self.create_missing(key, declared)
+            elif not found.ours and (problem := self.foreign_problem(declared.object, found)):
+                self.conflict(declared, *problem)
+            elif differences := compare(declared.object, found.object):
+                self.mend(key, declared, found, differences)
+            else:
+                self.unchanged.add(key)
+
+    def check_requirement(self, wanted: Requirement) -> None:
+        found = self.observed.objects.get(wanted.key)
+        if found is None:
+            hint = "create it first; it is not this topology's to make"
+            self.conflicts.append(
+                Conflict(wanted.key, wanted.origin, f"{wanted.what} does not exist", hint, wanted.mark)
+            )
+        elif (
+            wanted.link_kind and isinstance(found.object, Link) and found.object.kind.name != wanted.link_kind
+        ):
+            message = (
+                f"{wanted.what} is not a {wanted.link_kind} but a {found.object.kind.name or 'plain device'}"
+            )
+            self.conflicts.append(
+                Conflict(wanted.key, wanted.origin, message, "name another one", wanted.mark)
+            )
+
+    def create_missing(self, key: Key, declared: Declared) -> None:
+        obj = declared.object
+        if isinstance(obj, Netns) and obj.netns in self.observed.orphans and obj.netns not in self.begun:
+            self.conflict(
+                declared,
+                f"the netns directory holds a plain file '{obj.netns}', which no run of ours left there",
+                "remove the file if nobody needs it",
+            )
+            return
+        if isinstance(obj, Sysctl) and not self.will_exist(obj):
+            self.conflict(
+                declared, f"this kernel has no parameter {obj.path.replace('/', '.')}", "remove the line"
+            )
+            return
+        cause = Cause.DRIFT if key in self.applied else Cause.DECLARED
+        self.creates[key] = Change(Action.CREATE, None, obj, cause, declared.origin, declared.mark)
+
+    def will_exist(self, sysctl: Sysctl) -> bool:
+        """Whether a parameter that was not found may still appear with its link or namespace."""
+        link = sysctl.link
+        if link is not None and ("link", sysctl.netns, link) not in self.observed.objects:
+            return True
+        return ("netns", sysctl.netns) not in self.observed.objects
+
+    def foreign_problem(self, desired: KernelObject, found: Found) -> tuple[str, str] | None:
+        match desired, found.object:
+            case Sysctl(), _:
+                return None
+            case Port(), Port(master=held):
+                if held is None or held == desired.master:
+                    return None
+                return (
+                    f"link '{desired.name}' is already a port of '{held}'",
+                    f"take it out of '{held}' first",
+                )
+            case Netns(), _:
+                return (
+                    f"a namespace '{desired.netns}' exists that this topology did not make",
+                    "rename the sandbox, or declare it as given with `netns:`",
+                )
+            case Link(), Link(kind=kind):
+                what = kind.name or "device"
+                return (
+                    f"a {what} named '{desired.name}' exists that this topology did not make",
+                    "remove or rename it, or choose another name in the file",
+                )
+            case ((Address() | Route()), _):
+                if not compare(desired, found.object) or self.is_inside_ours(desired):
+                    return None
+                what = (
+                    f"{desired.kind_name} {desired.key[-1] if isinstance(desired, Address) else desired.to}"
+                )
+                return (
+                    f"another {what} exists there that this topology did not make",
+                    "remove it, or change the file",
+                )
+            case _:
+                return None
+
+    def is_inside_ours(self, obj: Address | Route) -> bool:
+        link = obj.link if isinstance(obj, Address) else obj.dev
+        parents: list[Key] = [("netns", obj.netns)]
+        if link:
+            parents.append(("link", obj.netns, link))
+        return any((found := self.observed.objects.get(key)) is not None and found.ours for key in parents)
+
+    def conflict(self, declared: Declared, message: str, hint: str) -> None:
+        self.conflicts.append(Conflict(declared.object.key, declared.origin, message, hint, declared.mark))
+
+    def mend(self, key: Key, declared: Declared, found: Found, differences: tuple[Difference, ...]) -> None:
+        changes = tuple(self.attribute_change(key, difference) for difference in differences)
+        forcing = tuple(change.name for change in changes if change.forces)
+        cause = Cause.DRIFT if all(change.cause is Cause.DRIFT for change in changes) else Cause.DECLARED
+        if forcing:
+            self.deletes[key] = Change(
+                Action.DELETE, found.object, None, cause, declared.origin, declared.mark, changes, forcing
+            )
+            self.creates[key] = Change(
+                Action.CREATE, None, declared.object, cause, declared.origin, declared.mark, changes, forcing
+            )
+        else:
+            self.updates[key] = Change(
+                Action.UPDATE, found.object, declared.object, cause, declared.origin, declared.mark, changes
+            )
+
+    def attribute_change(self, key: Key, difference: Difference) -> AttributeChange:
+        before = self.applied.get(key)
+        same = before is not None and any(
+            row.name == difference.name and value == difference.desired for row, value in attributes(before)
+        )
+        if before is not None and difference.name == "kind" and isinstance(before, Link):
+            same = before.kind.name == difference.desired
+        cause = Cause.DRIFT if same else Cause.DECLARED
+        return AttributeChange(
+            difference.name, difference.observed, difference.desired, cause, forces=not difference.in_place
+        )
+
+    # -- the observed side -------------------------------------------------------------------------------------
+
+    def remove_undeclared(self) -> None:
+        candidates = [
+            (key, found)
+            for key, found in self.observed.objects.items()
+            if found.ours and key not in self.desired.objects and not isinstance(found.object, Sysctl | Port)
+        ]
+        candidates.sort(key=lambda item: (_removal_rank(item[1].object), item[0]))
+        self.lost.delete(self.deletes)
+        for key, found in candidates:
+            # A link's host end is always removed by name, also when its namespace goes: the kernel cleans up
+            # namespaces later, and a name that is still taken would be in the way of the next apply.
+            if key in self.lost.gone and not (isinstance(found.object, Link) and found.object.netns == HOST):
+                continue
+            if self.is_peer_of_deleted(found.object):
+                continue
+            self.deletes[key] = Change(
+                Action.DELETE, found.object, None, Cause.REMOVED, found.origin or "topology"
+            )
+            self.lost.delete([key])
+        for key, prior in self.claims.items():
+            self.give_back(key, prior)
+
+    def is_peer_of_deleted(self, obj: KernelObject) -> bool:
+        if not isinstance(obj, Link) or not isinstance(obj.kind, Veth) or obj.kind.peer is None:
+            return False
+        return ("link", *obj.kind.peer) in self.deletes
+
+    def give_back(self, key: Key, prior: Value) -> None:
+        """Reset a claimed parameter or port that is no longer declared and still holds something."""
+        found = self.observed.objects.get(key)
+        if key in self.desired.objects or found is None or key in self.lost.gone:
+            return
+        match found.object:
+            case Sysctl(value=value) as held if value != prior and prior is not None:
+                after: KernelObject | None = replace(held, value=str(prior))
+            case Port(master=master) as held if master is not None:
+                after = None
+            case _:
+                return
+        origin = found.origin or "topology"
+        self.deletes[key] = Change(Action.DELETE, held, after, Cause.REMOVED, origin)
+
+    # -- side effects ------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Re-create what shall stay and is lost through a deletion, until nothing more is lost."""
+        self.lost.delete(self.deletes)
+        for key in _in_order(self.lost.gone, self.desired):
+            if key in self.creates:
+                continue
+            declared = self.desired.objects[key]
+            self.updates.pop(key, None)
+            self.unchanged.discard(key)
+            self.creates[key] = Change(
+                Action.CREATE, None, declared.object, Cause.DEPENDENCY, declared.origin, declared.mark
+            )
+        for key in _in_order(self.lost.released, self.desired):
+            self.reattach(key)
+
+    def reattach(self, key: Key) -> None:
+        """A port whose bridge goes keeps existing without a bridge: join it again, with whatever else it needs."""
+        declared = self.desired.objects[key]
+        held = self.observed.objects[key].object
+        if key in self.creates or not isinstance(held, Link | Port):
+            return
+        self.unchanged.discard(key)
+        known = {
+            change.name: change for change in (self.updates[key].attributes if key in self.updates else ())
+        }
+        loose = replace(held, master=None, port=None)
+        changes = tuple(
+            known.get(d.name) or AttributeChange(d.name, d.observed, d.desired, Cause.DEPENDENCY)
+            for d in compare(declared.object, loose)
+        )
+        if changes:
+            self.updates[key] = Change(
+                Action.UPDATE,
+                loose,
+                declared.object,
+                Cause.DEPENDENCY,
+                declared.origin,
+                declared.mark,
+                changes,
+            )
+
+    # -- the result --------------------------------------------------------------------------------------------
+
+    def result(self) -> Plan:
+        order = {key: index for index, key in enumerate(self.desired.objects)}
+        deletes = sorted(self.deletes.values(), key=_deletion_order)
+        rest = sorted(
+            [*self.creates.values(), *self.updates.values()], key=lambda c: _creation_order(c.object, order)
+        )
+        changes = [*deletes, *rest]
+        return Plan(
+            self.desired.topology,
+            tuple(self.with_interrupts(change) for change in changes),
+            tuple(self.conflicts),
+            tuple(found.object for found in self.observed.objects.values() if self.is_notable(found)),
+            len(self.unchanged),
+        )
+
+    def with_interrupts(self, change: Change) -> Change:
+        if change.action is not Action.DELETE or not isinstance(change.before, Link):
+            return change
+        if change.key not in self.creates:
+            return change
+        cut = self.lost.of([change.key])
+        origins = {
+            self.desired.objects[key].origin for key in _in_order(cut, self.desired) if key[0] == "link"
+        }
+        return replace(change, interrupts=tuple(sorted(origins - {change.origin})))
+
+    def is_notable(self, found: Found) -> bool:
+        """Foreign links and addresses in places of ours, which a reader of the plan may wonder about."""
+        obj = found.object
+        if found.ours or obj.key in self.desired.objects:
+            return False
+        match obj:
+            case Link(master=master):
+                return master is not None and self.is_ours(("link", obj.netns, master))
+            case Address():
+                return self.is_ours(("link", obj.netns, obj.link))
+            case _:
+                return False
+
+    def is_ours(self, key: Key) -> bool:
+        found = self.observed.objects.get(key)
+        return found is not None and found.ours
+
+
+def _in_order(keys: Iterable[Key], desired: Desired) -> list[Key]:
+    return sorted(key for key in keys if key in desired.objects)
+
+
+_REMOVAL = {Link: 0, Netns: 1, Route: 2, Address: 3, Port: 4, Sysctl: 5}
+_DELETION = {Route: 0, Address: 1, Sysctl: 2, Port: 3, Link: 4, Netns: 5}
+
+
+def _removal_rank(obj: KernelObject) -> tuple[int, bool]:
+    return (_REMOVAL[type(obj)], obj.netns != HOST)
+
+
+def _deletion_order(change: Change) -> tuple[bool, bool, str, int, Key]:
+    """Inside sandboxes first, then the host, namespaces last; within one, what stands on others first."""
+    obj = change.object
+    return (isinstance(obj, Netns), obj.netns == HOST, obj.netns, _DELETION[type(obj)], obj.key)
+
+
+class _CreationOrder:
+    """Namespaces, then everything in the host, then sandbox by sandbox: one pipelined pass over each namespace."""
+
+    def __init__(self, desired: Desired) -> None:
+        self.index = {key: index for index, key in enumerate(desired.objects)}
+        self.netns: dict[str, int] = {}
+        for key, declared in desired.objects.items():
+            self.netns.setdefault(declared.object.netns, self.index[key])
+        self.bridges = {key for key, d in desired.objects.items() if _is_bridge(d.object)}
+
+    def of(self, obj: KernelObject) -> tuple[int, int, int, int]:
+        index, netns = self.index[obj.key], self.netns[obj.netns]
+        if isinstance(obj, Netns):
+            return (0, netns, 0, index)
+        if isinstance(obj, Sysctl) and obj.link is None:
+            return (0, netns, 1, index)
+        return (1 if obj.netns == HOST else 2, netns, self.rank(obj), index)
+
+    def rank(self, obj: KernelObject) -> int:
+        """Bridges are up and their parameters set before anything is plugged in: nobody hears a stray packet."""
+        match obj:
+            case Link(kind=Bridge()):
+                return 0
+            case Sysctl(link=link):
+                return 1 if ("link", obj.netns, link) in self.bridges else 5
+            case Port():
+                return 2
+            case Link(kind=Veth(made_by_peer=False)):
+                return 3
+            case Link():
+                return 4
+            case Address():
+                return 6
+            case _:
+                return 7
+
+
+def _is_bridge(obj: KernelObject) -> bool:
+    return isinstance(obj, Link) and isinstance(obj.kind, Bridge)

@@ -1,0 +1,81 @@
+"""The two sides that `plan` compares: what the files declare and what the kernel holds. Frozen data, no I/O.
+
+Both are maps from an object's key to the object with its context. The desired side says where in the files each
+object comes from; the observed side says whose it is. Nothing here knows how either side was obtained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .errors import Mark
+from .objects import Key, KernelObject
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """An object that shall exist. `origin` is its address in the topology, `mark` the file line that asks for it."""
+
+    object: KernelObject
+    origin: str
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """Something that must be there and is not ours to make: a given namespace, a host link, an adopted bridge.
+
+    `link_kind` is the kind the link must have, None when any will do.
+    """
+
+    key: Key
+    origin: str
+    mark: Mark | None
+    what: str
+    link_kind: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """Everything a topology declares, in declaration order, parents before children."""
+
+    topology: str
+    objects: Mapping[Key, Declared] = field(default_factory=dict)
+    requirements: tuple[Requirement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object that the kernel holds. `origin` comes from its ownership mark, None for foreign objects."""
+
+    object: KernelObject
+    ours: bool
+    origin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What one look at the kernel found, within a `Scope`.
+
+    `unready` says, for objects that exist but do not work yet, why: a port that is not forwarding, an address in
+    duplicate detection. `orphans` are entries of the netns directory that are plain files: a creation that was cut
+    short, or somebody's file.
+    """
+
+    objects: Mapping[Key, Found]
+    unready: Mapping[Key, str] = field(default_factory=dict)
+    orphans: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What to look at: the topology whose marks count, further namespaces by reference, and parameters by key.
+
+    `foreign` asks for everything in those namespaces, not only for what a plan can need.
+    """
+
+    topology: str
+    given: frozenset[str] = frozenset()
+    sysctls: frozenset[Key] = frozenset()
+    foreign: bool = False
