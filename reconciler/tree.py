@@ -1,0 +1,52 @@
+"""Plain data that knows where it stands: maps and lists whose every part remembers its place in a file. Pure.
+
+`source` makes these from YAML, `expand` rearranges them, `resolve` reads them and forgets the places at last. They are
+dict and list themselves, so that whatever takes plain data takes them too.
+"""
+
+from __future__ import annotations
+
+from .errors import Mark
+
+
+class Map(dict[str, object]):
+    """A map of the file. `marks` gives (key mark, value mark) for every key that stands in a file; built-ins have none."""
+
+    __slots__ = ("mark", "marks")
+
+    def __init__(self, mark: Mark) -> None:
+        super().__init__()
+        self.mark = mark
+        self.marks: dict[str, tuple[Mark, Mark]] = {}
+
+    def put(self, key: str, value: object, marks: tuple[Mark, Mark] | None = None) -> None:
+        """Set a value together with its place; None says that no file declares it."""
+        self[key] = value
+        if marks is not None:
+            self.marks[key] = marks
+
+    def key_mark(self, key: str) -> Mark:
+        """Where the key stands, or the map itself for what no file declares."""
+        marks = self.marks.get(key)
+        return marks[0] if marks else self.mark
+
+    def value_mark(self, key: str) -> Mark:
+        """Where the value stands, or the map itself for what no file declares."""
+        marks = self.marks.get(key)
+        return marks[1] if marks else self.mark
+
+
+class Seq(list[object]):
+    """A list of the file; `marks[i]` is the place of item i."""
+
+    __slots__ = ("mark", "marks")
+
+    def __init__(self, mark: Mark) -> None:
+        super().__init__()
+        self.mark = mark
+        self.marks: list[Mark] = []
+
+    def put(self, value: object, mark: Mark) -> None:
+        """Append an item together with its place."""
+        self.append(value)
+        self.marks.append(mark)
