@@ -1,0 +1,71 @@
+# Every target sets itself up: a bare Debian 12 with make and Python 3.11 is enough.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+JOBS ?= 2
+TOPOLOGY ?= topologies/quickstart.yaml
+
+.PHONY: help check lint unit test bench demo build clean tools
+
+help:  ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+
+check: lint unit  ## style, types, import contracts, and the tests that need no kernel
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest -q -m "not kernel and not slow" -n $(JOBS)
+
+test: $(STAMP) tools  ## everything but the slow suites; as root it includes the kernel tests
+	@if [ "$$(id -u)" != 0 ]; then echo "make test: not root: the tests in tests/kernel need private namespaces and will be skipped"; fi
+	$(BIN)/python -m pytest -m "not slow" -n $(JOBS)
+
+bench: $(STAMP) tools  ## ratios against ip -batch, as a Markdown table (root)
+	$(BIN)/python -m tests.bench.ratios $(BENCH)
+
+demo: $(STAMP) tools  ## plan, apply, show and destroy an example in a private host (root)
+	$(BIN)/python -m tests.bench.demo $(TOPOLOGY)
+
+build: $(STAMP)  ## wheel and source archive in dist/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build
+	$(BIN)/python -m build --outdir dist .
+
+clean:  ## remove everything that was made here
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# The stamp is written last, so an interrupted installation is done again.
+$(STAMP): pyproject.toml
+	@python=""
+	for candidate in python3.11 python3 python3.12 python3.13 python3.14; do
+	    if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$candidate; break; fi
+	done
+	if [ -z "$$python" ]; then echo "make: needs Python 3.11 or newer: install python3 and try again" >&2; exit 1; fi
+	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then
+	    if [ "$$(id -u)" != 0 ]; then echo "make: Python lacks venv: install python3-venv and try again" >&2; exit 1; fi
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv
+	fi
+	"$$python" -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $(STAMP)
+
+# What the kernel tests, the benchmark and the demo run beside Python.
+tools:
+	@missing=""
+	for pair in ip:iproute2 bridge:iproute2 ping:iputils-ping sysctl:procps setpriv:util-linux; do
+	    PATH="$$PATH:/usr/sbin:/sbin" command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair##*:}"
+	done
+	if [ -z "$$missing" ]; then exit 0; fi
+	if [ "$$(id -u)" != 0 ]; then echo "make: not root, so these packages stay missing:$$missing"; exit 0; fi
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing
