@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
 from collections.abc import Iterator
-from ipaddress import IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,9 @@ KIND_NOISE = {
     "message_age_timer", "forward_delay_timer", "hold_timer", "id", "no", "designated_port", "root_port",
 }  # fmt: skip
 ROUTE_NOISE = {"expires", "users", "age", "used", "cache"}
+NET_ADDR_RANDOM = "1"
+LINK_LOCAL = re.compile(r"fe80::[0-9a-f:]*ff:fe[0-9a-f]{2}:[0-9a-f]{1,4}")
+SOLICITED = re.compile(r"33:33:ff(:[0-9a-f]{2}){3}|ff02::1:ff[0-9a-f]{2}:[0-9a-f]{1,4}")
 # Not configuration: a count of flows, and files that can only be written.
 SYSCTL_NOISE = {"nf_conntrack_count", "flush"}
 
@@ -53,20 +56,24 @@ def canonical(observed: dict[str, Any]) -> str:
 
 
 def mask(world: World, text: str) -> str:
-    """The text without the MAC addresses that were drawn by chance, and without what derives from them."""
-    found: dict[str, str] = {}
+    """The text without the MAC addresses that were drawn by chance, and without what derives from MAC addresses.
+
+    One label for all: a bridge takes over the lowest MAC of its ports, so which one it has is chance too.
+    """
     for name in ("", *world.call(netns_names)):
-        for link, mac in world.call(_random_macs, world.root / "sys", netns=name or None):
-            found.setdefault(mac, f"(random of {name}/{link})")
-    for mac, label in found.items():
-        hexes = mac.replace(":", "")
-        eui = bytes.fromhex(hexes[:6] + "fffe" + hexes[6:])
-        local = IPv6Address(b"\xfe\x80" + bytes(6) + bytes([eui[0] ^ 2]) + eui[1:])
-        solicited = IPv6Address(b"\xff\x02" + bytes(9) + b"\x01\xff" + local.packed[-3:])
-        bridge_id = ":".join(part.lstrip("0") or "0" for part in mac.split(":"))
-        for value in (mac, str(local), str(solicited), bridge_id):
-            text = text.replace(value, label)
-    return text
+        for mac in world.call(_random_macs, world.root / "sys", netns=name or None):
+            bridge_id = ":".join(part.lstrip("0") or "0" for part in mac.split(":"))
+            text = text.replace(mac, "(random)").replace(bridge_id, "(random)")
+    text = LINK_LOCAL.sub("(link-local)", text)
+    return canonical(_resorted(json.loads(SOLICITED.sub("(solicited)", text))))
+
+
+def _resorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _resorted(item) for key, item in value.items()}
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return _sorted(map(_resorted, value))
+    return value
 
 
 def netns_names() -> list[str]:
@@ -176,14 +183,11 @@ def _nft() -> list[str]:
     ).stdout.splitlines()
 
 
-def _random_macs(folder: Path) -> list[tuple[str, str]]:
+def _random_macs(folder: Path) -> list[str]:
     with own_sysfs(folder) as sys:
-        links = sorted((sys / "class/net").iterdir())
-        return [
-            (link.name, (link / "address").read_text().strip())
-            for link in links
-            if (link / "addr_assign_type").exists() and (link / "addr_assign_type").read_text().strip() == "1"
-        ]
+        links = sorted(link for link in (sys / "class/net").iterdir() if (link / "addr_assign_type").exists())
+        drawn = (link for link in links if (link / "addr_assign_type").read_text().strip() == NET_ADDR_RANDOM)
+        return [(link / "address").read_text().strip() for link in drawn]
 
 
 # ------------------------------------------------------------------------------------------- one namespace, without noise

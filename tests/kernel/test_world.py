@@ -100,15 +100,15 @@ def test_the_snapshot_is_stable_under_traffic(lan: World) -> None:
     assert lan.snapshot() == before
 
 
-def test_masked_snapshots_of_two_worlds_are_equal() -> None:
-    """Two worlds with the same content differ in random addresses only, and the mask hides these."""
+def test_masked_snapshots_of_worlds_are_equal() -> None:
+    """Worlds with the same content differ in random addresses only, and the mask hides these."""
     texts = []
-    for _ in range(2):
+    for _ in range(6):
         with World() as world:
             world.run("ip", "-batch", "-", input=LAN)
             texts.append((world.snapshot(), world.snapshot(masked=True)))
     assert texts[0][0] != texts[1][0]
-    assert texts[0][1] == texts[1][1]
+    assert len({masked for _, masked in texts}) == 1
 
 
 def test_assert_unchanged_shows_the_difference(world: World) -> None:
