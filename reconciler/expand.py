@@ -1,0 +1,451 @@
+"""Files to one canonical tree: merged, defaults applied, short forms long, replicas expanded, built-ins filled in.
+
+`load` reads files and is the one entry for commands; everything behind it is pure. The tree has one form for one
+meaning, its keys in one order, and each value still knows the line that declared it: what no file declares (built-in
+defaults) has no place. It is shared, with itself and with the input, and must not be changed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from . import layers, schema
+from .errors import Diagnostic, Mark, TopologyError
+from .merge import below, long_endpoint, merge
+from .replicas import NotExpandable, depends_on_number, mentions_number, replica
+from .source import paused_gc
+from .tree import Map, Seq
+
+MAX_SANDBOXES = 20_000
+MAX_ENDPOINTS = 60_000
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_NETWORK = ("driver", "subnets", "internal", "mtu", "labels", "options")
+_SANDBOX = ("netns", "pid", "host", "endpoints", "routes", "sysctls", "labels")
+_ENDPOINT = ("network", "addresses", "mac", "mtu", "gateway_priority", "sysctls")
+_ROUTE = ("to", "via", "dev", "metric", "table", "type", "src", "onlink")
+_SUBNET = ("subnet", "gateway", "ip_range", "aux_addresses")
+
+_Built = Mapping[str, Callable[[Mark], object]]
+_NETWORK_BUILT_IN: _Built = {
+    "driver": lambda _: "bridge",
+    "subnets": lambda mark: _drawn(mark),
+    "internal": lambda _: False,
+    "labels": Map,
+    "options": Map,
+}
+_SANDBOX_BUILT_IN: _Built = {"endpoints": Map, "routes": Seq, "sysctls": Map, "labels": Map}
+_ENDPOINT_BUILT_IN: _Built = {"gateway_priority": lambda _: 0, "sysctls": Map}
+_ROUTE_BUILT_IN: _Built = {"table": lambda _: 254, "type": lambda _: "unicast", "onlink": lambda _: False}
+
+
+class OriginKind(Enum):
+    """Who decided a value."""
+
+    DECLARED = "declared"
+    OVERRIDE = "override"
+    DEFAULTS = "defaults"
+    BUILT_IN = "built-in"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value of the tree comes from.
+
+    `path` is complete, `mark` is None for built-ins, `replica` is (template, number) inside of a replica. Overrides and
+    defaults are told apart by the place of the value, so a value repeated by an alias counts where it is written.
+    """
+
+    path: str
+    value: object
+    kind: OriginKind
+    mark: Mark | None
+    replica: tuple[str, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """The canonical tree of one topology. `files` are in reading order; `digest` changes with any name or byte of them."""
+
+    name: str
+    name_mark: Mark
+    tree: Map
+    files: tuple[str, ...]
+    digest: str
+    replicas: Mapping[str, tuple[str, int]] = field(repr=False)
+    _defaults: frozenset[Mark] = field(repr=False)
+    _overrides: frozenset[str] = field(repr=False)
+
+    def origin(self, path: str) -> Origin | None:
+        """Who decided the value at `sandboxes.web-1.endpoints.eth0.mtu`, or `web-1.eth0.mtu` for short; None if nobody."""
+        parts = tuple(part for part in path.replace("[", ".").replace("]", "").split(".") if part)
+        for candidate in self._candidates(parts):
+            if (found := _walk(self.tree, candidate)) is not None:
+                return self._origin(*found)
+        return None
+
+    def _candidates(self, parts: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
+        yield parts
+        if not parts:
+            return
+        first, rest = parts[0], parts[1:]
+        template = next((name for name, (origin, _) in self.replicas.items() if origin == first), first)
+        for name in dict.fromkeys((first, template)):
+            yield ("sandboxes", name, "endpoints", *rest)
+            yield ("sandboxes", name, *rest)
+        yield ("networks", first, *rest)
+
+    def _origin(self, path: tuple[str, ...], value: object, mark: Mark | None) -> Origin:
+        if mark is None:
+            kind = OriginKind.BUILT_IN
+        elif mark in self._defaults:
+            kind = OriginKind.DEFAULTS
+        else:
+            kind = OriginKind.OVERRIDE if mark.file in self._overrides else OriginKind.DECLARED
+        numbered = self.replicas.get(path[1]) if path[:1] == ("sandboxes",) and len(path) > 1 else None
+        return Origin(".".join(path), value, kind, mark, numbered)
+
+
+def load(paths: Sequence[str], overrides: Sequence[str] = ()) -> Expanded:
+    """The topology that files declare; each override is a layer of its own, later ones win.
+
+    Raises TopologyError with every mistake of all files at once, UsageError for a path that names nothing.
+    """
+    with paused_gc():
+        sources = layers.read(paths, overrides)
+        mistakes = [*sources.mistakes, *_check(sources.layers)]
+        if mistakes:
+            raise TopologyError(mistakes)
+        return expand(sources)
+
+
+def expand(sources: layers.Sources) -> Expanded:
+    """The canonical tree of files that the schema accepts. Raises TopologyError for what they say only together."""
+    merged, found = merge(sources.layers)
+    name = merged.get("name")
+    if name is None:
+        hint = f"add 'name: …' to {sources.files[0]}" if sources.files else None
+        found.append(Diagnostic("missing-key", "no file gives the topology a name", merged.mark, hint))
+    tree = Map(merged.mark)
+    if name is not None:
+        tree.put("name", name, merged.marks["name"])
+    numbers: dict[str, tuple[str, int]] = {}
+    defaults = _map_of(merged, "defaults")
+    tree.put("pools", _pools(merged), merged.marks.get("pools"))
+    tree.put("networks", _networks(merged, defaults), merged.marks.get("networks"))
+    tree.put("sandboxes", _sandboxes(merged, defaults, numbers, found), merged.marks.get("sandboxes"))
+    if found:
+        raise TopologyError(found)
+    return Expanded(
+        name=str(name),
+        name_mark=merged.value_mark("name"),
+        tree=tree,
+        files=sources.files,
+        digest=sources.digest,
+        replicas=numbers,
+        _defaults=frozenset(
+            _places(data["defaults"] for files in sources.layers for data in files if "defaults" in data)
+        ),
+        _overrides=frozenset(data.mark.file for files in sources.layers[1:] for data in files),
+    )
+
+
+def to_plain(tree: Map) -> dict[str, object]:
+    """The tree as plain dicts and lists in canonical order: a topology file that means the same."""
+    return {key: _plain(value) for key, value in tree.items()}
+
+
+# --------------------------------------------------------------------------------------------------------- checking
+
+
+def _check(layered: Sequence[Sequence[Map]]) -> list[Diagnostic]:
+    files = [(data, depth > 0) for depth, layer in enumerate(layered) for data in layer]
+    drivers = _drivers([data for data, _ in files])
+    return [
+        mistake
+        for data, override in files
+        for mistake in schema.check(data, override=override, drivers=drivers)
+    ]
+
+
+def _drivers(files: Iterable[Map]) -> dict[str, str]:
+    """The driver of each network after merging, as far as unchecked files tell: their options depend on it."""
+    general, own, names = "bridge", dict[str, str](), dict[str, None]()
+    for data in files:
+        default = _map_of(_map_of(data, "defaults"), "network").get("driver")
+        general = default if isinstance(default, str) else general
+        for name, network in _map_of(data, "networks").items():
+            names[name] = None
+            if isinstance(network, Map) and isinstance(driver := network.get("driver"), str):
+                own[name] = driver
+    return {name: own.get(name, general) for name in names}
+
+
+# ------------------------------------------------------------------------------------------------------- canonical
+
+
+def _pools(merged: Map) -> Seq:
+    declared = merged.get("pools")
+    if not isinstance(declared, Seq):
+        pool = Map(merged.mark)
+        pool.update(base="10.201.0.0/16", size=24)
+        pools = Seq(merged.mark)
+        pools.put(pool, merged.mark)
+        return pools
+    pools = Seq(declared.mark)
+    for item, mark in zip(declared, declared.marks, strict=True):
+        assert isinstance(item, Map)
+        size = 64 if ":" in str(item["base"]) else 24
+        pools.put(_ordered(item, mark, ("base", "size"), {"size": lambda _, size=size: size}), mark)
+    return pools
+
+
+def _networks(merged: Map, defaults: Map) -> Map:
+    general = _map_of(defaults, "network")
+    declared = _map_of(merged, "networks")
+    result = Map(declared.mark)
+    for name, value in declared.items():
+        mark = declared.key_mark(name)
+        own = value if isinstance(value, Map) else Map(mark)
+        network = _ordered(below(general, own), mark, _NETWORK, _NETWORK_BUILT_IN)
+        if "subnets" in network.marks:
+            network["subnets"] = _subnets(network["subnets"])
+        result.put(name, network, declared.marks.get(name))
+    return result
+
+
+def _subnets(declared: object) -> Seq:
+    assert isinstance(declared, Seq)
+    result = Seq(declared.mark)
+    for item, mark in zip(declared, declared.marks, strict=True):
+        subnet = Map(mark)
+        if isinstance(item, Map):
+            subnet = _ordered(item, mark, _SUBNET, {})
+        else:
+            subnet.put("subnet", item, (mark, mark))
+        if subnet["subnet"] in ("ipv4", "ipv6"):
+            drawn = Map(mark)
+            drawn.put("draw", subnet.pop("subnet"), subnet.marks.pop("subnet"))
+            drawn.update(subnet)
+            drawn.marks.update(subnet.marks)
+            subnet = drawn
+        result.put(subnet, mark)
+    return result
+
+
+def _drawn(mark: Mark) -> Seq:
+    subnet = Map(mark)
+    subnet["draw"] = "ipv4"
+    subnets = Seq(mark)
+    subnets.put(subnet, mark)
+    return subnets
+
+
+def _sandboxes(
+    merged: Map, defaults: Map, numbers: dict[str, tuple[str, int]], found: list[Diagnostic]
+) -> Map:
+    general, endpoint = _map_of(defaults, "sandbox"), _map_of(defaults, "endpoint")
+    declared = _map_of(merged, "sandboxes")
+    complete = {name: below(general, long_sandbox(declared, name)) for name in declared}
+    if too_many := _too_many(declared, complete):
+        found.append(too_many)
+        return Map(declared.mark)
+    result = Map(declared.mark)
+    for name, value in complete.items():
+        marks = declared.marks.get(name) or (declared.mark, declared.mark)
+        sandbox = _sandbox(value, marks[0], endpoint)
+        if "replicas" not in value:
+            found.extend(_stray_numbers(sandbox))
+            found.extend(_taken(name, marks, result))
+            result.put(name, sandbox, marks)
+            continue
+        _expand(name, sandbox, value, marks, result=result, numbers=numbers, found=found)
+    return result
+
+
+def long_sandbox(sandboxes: Map, name: str) -> Map:
+    """A sandbox's map; a name without anything stands for an empty one."""
+    value = sandboxes[name]
+    return value if isinstance(value, Map) else Map(sandboxes.key_mark(name))
+
+
+def _expand(
+    name: str,
+    template: Map,
+    declared: Map,
+    marks: tuple[Mark, Mark],
+    *,
+    result: Map,
+    numbers: dict[str, tuple[str, int]],
+    found: list[Diagnostic],
+) -> None:
+    """Put the replicas of one sandbox into `result`; the first number that makes no sense ends it."""
+    count = declared["replicas"]
+    assert isinstance(count, int)
+    differ = depends_on_number(template)
+    if not _NAME.fullmatch(f"{name}-{count}"):
+        message = f"the name '{name}-{count}' of the last replica has more than 63 characters"
+        found.append(Diagnostic("bad-name", message, marks[0]))
+        return
+    for n in range(1, count + 1):
+        try:
+            sandbox = replica(template, n) if differ else template
+        except NotExpandable as error:
+            found.append(error.diagnostic)
+            return
+        found.extend(_taken(f"{name}-{n}", marks, result))
+        result.put(f"{name}-{n}", sandbox, marks)
+        numbers[f"{name}-{n}"] = (name, n)
+
+
+def _taken(name: str, marks: tuple[Mark, Mark], result: Map) -> Iterable[Diagnostic]:
+    if name in result:
+        other = result.key_mark(name)
+        hint = f"the other one is {other}; rename one"
+        message = f"the sandbox '{name}' is declared and is also a replica"
+        yield Diagnostic("duplicate-name", message, marks[0], hint, (("first", other),))
+
+
+def _too_many(declared: Map, complete: Mapping[str, Map]) -> Diagnostic | None:
+    """The diagnostic for the sandbox that exceeds what one topology may hold, before anything is expanded."""
+    sandboxes = endpoints = 0
+    for name, value in complete.items():
+        count = value.get("replicas", 1)
+        assert isinstance(count, int)
+        sandboxes += count
+        endpoints += count * len(_map_of(value, "endpoints"))
+        if sandboxes > MAX_SANDBOXES or endpoints > MAX_ENDPOINTS:
+            message = f"more than {MAX_SANDBOXES:,} sandboxes or {MAX_ENDPOINTS:,} endpoints in one topology"
+            if "replicas" in value:
+                return Diagnostic("replicas", message, value.value_mark("replicas"), "split the topology")
+            return Diagnostic("too-large", message, declared.key_mark(name), "split the topology")
+    return None
+
+
+def _sandbox(declared: Map, mark: Mark, general: Map) -> Map:
+    sandbox = _ordered(declared, mark, _SANDBOX, _SANDBOX_BUILT_IN)
+    if sandbox.get("host") is False:
+        del sandbox["host"]
+        sandbox.marks.pop("host", None)
+    if endpoints := _map_of(sandbox, "endpoints"):
+        long = Map(endpoints.mark)
+        for name, value in endpoints.items():
+            marks = endpoints.marks[name]
+            own = below(general, long_endpoint(value, marks[1]))
+            endpoint = _ordered(own, marks[0], _ENDPOINT, _ENDPOINT_BUILT_IN)
+            endpoint["sysctls"] = _switches(_map_of(endpoint, "sysctls"))
+            long.put(name, endpoint, marks)
+        sandbox["endpoints"] = long
+    if routes := sandbox["routes"]:
+        sandbox["routes"] = _routes(routes)
+    sandbox["sysctls"] = _switches(_map_of(sandbox, "sysctls"))
+    return sandbox
+
+
+def _routes(declared: object) -> Seq:
+    assert isinstance(declared, Seq)
+    routes = Seq(declared.mark)
+    for item, mark in zip(declared, declared.marks, strict=True):
+        assert isinstance(item, Map)
+        routes.put(_ordered(item, mark, _ROUTE, _ROUTE_BUILT_IN), mark)
+    return routes
+
+
+def _switches(sysctls: Map) -> Map:
+    """Settings with true and false as the 1 and 0 that the kernel reads."""
+    if not any(isinstance(value, bool) for value in sysctls.values()):
+        return sysctls
+    result = Map(sysctls.mark)
+    for key, value in sysctls.items():
+        result.put(key, int(value) if isinstance(value, bool) else value, sysctls.marks.get(key))
+    return result
+
+
+def _ordered(data: Map, mark: Mark, keys: Sequence[str], built_in: _Built) -> Map:
+    """A level of the tree: its keys in canonical order, what nobody declares from the built-ins, or left out."""
+    result = Map(mark)
+    marks = data.marks
+    for key in keys:
+        if key in data:
+            result[key] = data[key]
+            if key in marks:
+                result.marks[key] = marks[key]
+        elif key in built_in:
+            result[key] = built_in[key](mark)
+    return result
+
+
+def _stray_numbers(sandbox: Map) -> Iterable[Diagnostic]:
+    """{n} in an address, MAC or path of a sandbox without replicas: surely meant, and surely wrong."""
+    if not mentions_number(sandbox):
+        return
+    places = [(sandbox, "netns")]
+    places += [
+        (item, key)
+        for item in _map_of(sandbox, "endpoints").values()
+        if isinstance(item, Map)
+        for key in ("mac", "addresses")
+    ]
+    routes = sandbox["routes"]
+    assert isinstance(routes, Seq)
+    places += [(item, key) for item in routes if isinstance(item, Map) for key in ("to", "via", "src")]
+    for data, key in places:
+        if mentions_number(data.get(key)):
+            message = f"'{key}' has a {{n}}, and the sandbox has no replicas"
+            yield Diagnostic(
+                "replicas", message, data.value_mark(key), "add 'replicas: …' or write the value out"
+            )
+
+
+# -------------------------------------------------------------------------------------------------------- the tree
+
+
+def _map_of(data: Map, key: str) -> Map:
+    value = data.get(key)
+    return value if isinstance(value, Map) else Map(data.value_mark(key))
+
+
+def _places(values: Iterable[object]) -> Iterable[Mark]:
+    """The places of all values inside of some values."""
+    for value in values:
+        match value:
+            case Map():
+                yield from (marks[1] for marks in value.marks.values())
+                yield from _places(value.values())
+            case Seq():
+                yield from value.marks
+                yield from _places(value)
+
+
+def _plain(value: object) -> object:
+    match value:
+        case Map():
+            return {"subnet" if key == "draw" else key: _plain(item) for key, item in value.items()}
+        case Seq():
+            return [_plain(item) for item in value]
+    return value
+
+
+def _walk(tree: Map, parts: tuple[str, ...]) -> tuple[tuple[str, ...], object, Mark | None] | None:
+    """The value at a path, whose names may have dots in them, and where it was declared."""
+    path: tuple[str, ...] = ()
+    node: object = tree
+    mark: Mark | None = None
+    while parts:
+        if isinstance(node, Seq) and parts[0].isdigit() and int(parts[0]) < len(node):
+            index = int(parts[0])
+            mark = node.marks[index] if mark is not None else None
+            node, path, parts = node[index], (*path, parts[0]), parts[1:]
+            continue
+        if not isinstance(node, Map):
+            return None
+        used = next((n for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in node), 0)
+        if not used:
+            return None
+        key = ".".join(parts[:used])
+        mark = node.marks[key][1] if key in node.marks else None
+        node, path, parts = node[key], (*path, key), parts[used:]
+    return (path, node, mark) if path else None

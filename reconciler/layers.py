@@ -1,0 +1,130 @@
+"""Which files make a topology: the ones that were named and the ones that those include, in layers.
+
+The first layer is what was named as the topology, each override is one more on top of it. Reads files, and is the only
+place that follows an `include`: relative, and only to files that lie, links resolved, below a directory that was named
+or the working directory. A topology that somebody else wrote must not make a privileged process read, and quote in
+its error messages, any file of the host.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from . import source
+from .errors import Diagnostic, Mark, TopologyError, UsageError
+from .tree import Map, Seq
+
+MAX_TOTAL_BYTES = 64 * 1024 * 1024
+MAX_FILES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What was read. `files` are all names in reading order; `digest` changes with any name or byte of them.
+
+    `mistakes` are the files that could not be read; their content is missing from `layers`.
+    """
+
+    layers: tuple[tuple[Map, ...], ...]
+    files: tuple[str, ...]
+    digest: str
+    mistakes: tuple[Diagnostic, ...]
+
+
+def read(paths: Sequence[str], overrides: Sequence[str] = ()) -> Sources:
+    """Every file of the topology. Raises UsageError when a named path names nothing."""
+    reader = _Reader([_root(path) for path in (*paths, *overrides)])
+    layers = [reader.layer(source.collect(paths))]
+    layers += [reader.layer(source.collect([path])) for path in overrides]
+    return Sources(tuple(layers), tuple(reader.files), reader.digest.hexdigest(), tuple(reader.mistakes))
+
+
+def _root(path: str) -> str:
+    return os.path.realpath(path if os.path.isdir(path) else os.path.dirname(path) or ".")
+
+
+@dataclass(slots=True)
+class _Reader:
+    """The books of one `read`: what was read, how much, and from where more may come."""
+
+    roots: list[str]
+    files: list[str] = field(default_factory=list)
+    mistakes: list[Diagnostic] = field(default_factory=list)
+    digest: sha256 = field(default_factory=sha256)  # type: ignore[valid-type]  # hashlib types it as a function
+    total: int = 0
+
+    def layer(self, names: Sequence[str]) -> tuple[Map, ...]:
+        queue: list[str] = list(names)
+        seen = {os.path.realpath(name) for name in queue}
+        maps: list[Map] = []
+        for name in queue:
+            data = self._file(name)
+            if data is None:
+                continue
+            maps.append(data)
+            for included in self._includes(name, data):
+                if (real := os.path.realpath(included)) not in seen:
+                    seen.add(real)
+                    queue.append(included)
+            if len(queue) > MAX_FILES:
+                message = f"more than {MAX_FILES:,} files are included"
+                raise TopologyError(
+                    [*self.mistakes, Diagnostic("too-large", message, data.value_mark("include"))]
+                )
+        return tuple(maps)
+
+    def _file(self, name: str) -> Map | None:
+        try:
+            content = source.read_bytes(name)
+            self.total += len(content)
+            if self.total > MAX_TOTAL_BYTES:
+                limit = MAX_TOTAL_BYTES // (1024 * 1024)
+                message = f"the files of the topology have more than {limit} MiB together"
+                raise TopologyError([*self.mistakes, Diagnostic("too-large", message, Mark(name, 1, 1, 2))])
+            self.files.append(name)
+            self.digest.update(f"{len(name)}:{name}:{len(content)}:".encode("utf-8", "surrogateescape"))
+            self.digest.update(content)
+            return source.parse(content, name)
+        except TopologyError as error:
+            if self.total > MAX_TOTAL_BYTES:
+                raise
+            self.mistakes.extend(error.diagnostics)
+            return None
+
+    def _includes(self, name: str, data: Map) -> Iterator[str]:
+        """The files that one file includes; what the schema will complain about is skipped."""
+        included = data.get("include")
+        if not isinstance(included, Seq):
+            return
+        folder = "" if name == source.STDIN else os.path.dirname(name)
+        for item, mark in zip(included, included.marks, strict=True):
+            if not isinstance(item, str) or not item:
+                continue
+            if os.path.isabs(item):
+                self._refuse(f"'{item}' must be relative to this file", mark)
+                continue
+            try:
+                found = source.collect([os.path.join(folder, item) if folder else os.path.join(".", item)])
+            except UsageError as error:
+                self._refuse(error.message, mark)
+                continue
+            for path in found:
+                if self._is_outside(path):
+                    self._refuse(
+                        f"'{item}' leads to a file outside of the topology's directory",
+                        mark,
+                        "move the file below it, or name its directory on the command line",
+                    )
+                else:
+                    yield os.path.normpath(path) if os.path.normpath(path) != source.STDIN else path
+
+    def _is_outside(self, path: str) -> bool:
+        real = os.path.realpath(path)
+        roots = [*self.roots, os.path.realpath(".")]
+        return not any(os.path.commonpath((root, real)) == root for root in roots)
+
+    def _refuse(self, message: str, mark: Mark, hint: str | None = None) -> None:
+        self.mistakes.append(Diagnostic("include", message, mark, hint))

@@ -1,0 +1,158 @@
+"""Several files into one tree: siblings side by side, overrides on top, defaults below. Pure.
+
+Siblings (the files of a directory, and what they include) must not contradict each other: a name that two of them
+declare is a mistake, and both places are named. An override layer wins: maps are merged key by key, everything else is
+replaced, null takes a key away. Nothing is copied that is not changed, so parts of the result are shared: with the
+input, and between objects that take the same defaults. Whoever changes a tree afterwards changes both.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from .errors import Diagnostic, Mark
+from .tree import Map
+
+_NAMED = ("networks", "sandboxes")
+
+
+def merge(layers: Sequence[Sequence[Map]]) -> tuple[Map, list[Diagnostic]]:
+    """One tree of all layers, lowest first, without `include` and x- keys; and what contradicts itself."""
+    found: list[Diagnostic] = []
+    merged: Map | None = None
+    for files in layers:
+        layer = _siblings(files, found)
+        merged = layer if merged is None else _on_top(merged, layer, (), found)
+    return merged if merged is not None else Map(Mark("", 1, 1, 2)), found
+
+
+def below(defaults: Map | None, own: Map) -> Map:
+    """An object completed by defaults: what it says itself wins, maps are merged key by key."""
+    if not defaults:
+        return own
+    result = Map(own.mark)
+    result.update(defaults)
+    result.marks.update(defaults.marks)
+    for key, value in own.items():
+        lower = defaults.get(key)
+        if isinstance(lower, Map) and isinstance(value, Map):
+            value = below(lower, value)  # noqa: PLW2901
+        result[key] = value
+        if key in own.marks:
+            result.marks[key] = own.marks[key]
+    return result
+
+
+def long_endpoint(value: object, mark: Mark) -> Map:
+    """An endpoint's map, whatever form it is written in: a map, only the network's name, or nothing."""
+    if isinstance(value, Map):
+        return value
+    endpoint = Map(mark)
+    if value is not None:
+        endpoint.put("network", value, (mark, mark))
+    return endpoint
+
+
+def _siblings(files: Sequence[Map], found: list[Diagnostic]) -> Map:
+    """Files that complete each other. What two of them say must be the same, and a name belongs to one."""
+    result = Map(files[0].mark if files else Mark("", 1, 1, 2))
+    for data in files:
+        for key, value in data.items():
+            if key == "include" or key.startswith("x-"):
+                continue
+            before = result.get(key)
+            if key not in result:
+                result.put(key, value, data.marks[key])
+            elif key in _NAMED and isinstance(before, Map) and isinstance(value, Map):
+                result[key] = _side_by_side(before, value, key, found)
+            elif key == "defaults" and isinstance(before, Map) and isinstance(value, Map):
+                result[key] = _in_agreement(before, value, key, found)
+            elif before != value:
+                found.append(_contradiction(key, result, data))
+    return result
+
+
+def _side_by_side(first: Map, second: Map, section: str, found: list[Diagnostic]) -> Map:
+    result = _copy(first)
+    kind = "network" if section == "networks" else "sandbox"
+    for name, value in second.items():
+        if name in result:
+            mark, other = second.key_mark(name), first.key_mark(name)
+            hint = f"the other one is {other}; rename one, or give this file as an override (-f)"
+            message = f"the {kind} '{name}' is declared twice"
+            found.append(Diagnostic("duplicate-name", message, mark, hint, (("first", other),)))
+        else:
+            result.put(name, value, second.marks.get(name))
+    return result
+
+
+def _in_agreement(first: Map, second: Map, path: str, found: list[Diagnostic]) -> Map:
+    result = _copy(first)
+    for key, value in second.items():
+        before = first.get(key)
+        if key not in first:
+            result.put(key, value, second.marks.get(key))
+        elif isinstance(before, Map) and isinstance(value, Map):
+            result[key] = _in_agreement(before, value, f"{path}.{key}", found)
+        elif before != value:
+            found.append(_contradiction(key, first, second, f"{path}.{key}"))
+    return result
+
+
+def _contradiction(key: str, first: Map, second: Map, path: str | None = None) -> Diagnostic:
+    other = first.value_mark(key)
+    hint = f"the other value is at {other}; keep one"
+    message = f"'{path or key}' has two different values"
+    return Diagnostic("duplicate-name", message, second.value_mark(key), hint, (("first", other),))
+
+
+def _on_top(lower: Map, upper: Map, path: tuple[str, ...], found: list[Diagnostic]) -> Map:
+    """`lower` with what `upper` says; `path` is where both stand."""
+    result = _copy(lower)
+    is_section = len(path) == 1 and path[0] in _NAMED
+    are_endpoints = len(path) == 3 and path[2] == "endpoints"  # noqa: PLR2004
+    for key, value in upper.items():
+        marks = upper.marks.get(key)
+        before = result.get(key)
+        if value is None:
+            if key not in result and (is_section or are_endpoints):
+                found.append(_nothing_to_remove(key, lower, upper, path))
+            result.pop(key, None)
+            result.marks.pop(key, None)
+            continue
+        if are_endpoints and key in result:
+            before = long_endpoint(before, lower.value_mark(key))
+            value = long_endpoint(value, upper.value_mark(key))  # noqa: PLW2901
+        if isinstance(value, Map) and (isinstance(before, Map) or (is_section and key in result)):
+            value = _on_top(
+                before if isinstance(before, Map) else Map(lower.key_mark(key)), value, (*path, key), found
+            )  # noqa: PLW2901
+            marks = lower.marks.get(key, marks)
+        elif isinstance(value, Map):
+            value = _without_nulls(value)  # noqa: PLW2901
+        result.put(key, value, marks)
+    return result
+
+
+def _without_nulls(upper: Map) -> Map:
+    """What an override adds where nothing was before: its nulls have nothing to take away."""
+    result = Map(upper.mark)
+    for key, value in upper.items():
+        if value is not None:
+            result.put(key, _without_nulls(value) if isinstance(value, Map) else value, upper.marks.get(key))
+    return result
+
+
+def _nothing_to_remove(key: str, lower: Map, upper: Map, path: tuple[str, ...]) -> Diagnostic:
+    close = difflib.get_close_matches(key, lower, 1)
+    hint = f"did you mean '{close[0]}'?" if close else f"to add it, write '{key}: {{}}'"
+    message = f"nothing to remove: '{'.'.join((*path, key))}' is not declared below this override"
+    return Diagnostic("bad-value", message, upper.key_mark(key), hint)
+
+
+def _copy(data: Map) -> Map:
+    result = Map(data.mark)
+    result.update(data)
+    result.marks.update(data.marks)
+    return result
