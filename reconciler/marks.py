@@ -42,8 +42,3 @@ def owner(alias_text: str | None) -> Owner | None:
 def group(topology: str) -> int:
     """The link group of a topology: high, so that it stays clear of the small numbers that people use."""
     return _GROUP_BASE | int.from_bytes(blake2s(topology.encode(), digest_size=3).digest(), "big")
-
-
-def doomed_group(topology: str) -> int:
-    """The group into which links are moved right before one message deletes them all."""
-    return group(topology) | 0x01000000

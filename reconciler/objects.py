@@ -87,6 +87,11 @@ class BridgePort:
     isolated: bool | None = attr()
     hairpin: bool | None = attr()
 
+    @property
+    def asks(self) -> bool:
+        """Whether anything is asked for."""
+        return self.isolated is not None or self.hairpin is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Netns:

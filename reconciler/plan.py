@@ -387,10 +387,10 @@ class _Planner:
     # -- the result --------------------------------------------------------------------------------------------
 
     def result(self) -> Plan:
-        order = {key: index for index, key in enumerate(self.desired.objects)}
+        order = _CreationOrder(self.desired)
         deletes = sorted(self.deletes.values(), key=_deletion_order)
         rest = sorted(
-            [*self.creates.values(), *self.updates.values()], key=lambda c: _creation_order(c.object, order)
+            [*self.creates.values(), *self.updates.values()], key=lambda change: order.of(change.object)
         )
         changes = [*deletes, *rest]
         return Plan(

@@ -59,8 +59,8 @@ class Observed:
     """What one look at the kernel found, within a `Scope`.
 
     `unready` says, for objects that exist but do not work yet, why: a port that is not forwarding, an address in
-    duplicate detection. `orphans` are entries of the netns directory that are plain files: a creation that was cut
-    short, or somebody's file.
+    duplicate detection. `orphans` are entries of the netns directory with a name of this topology's that are not
+    namespaces: a creation that was cut short, or somebody's file.
     """
 
     objects: Mapping[Key, Found]
@@ -72,10 +72,12 @@ class Observed:
 class Scope:
     """What to look at: the topology whose marks count, further namespaces by reference, and parameters by key.
 
-    `foreign` asks for everything in those namespaces, not only for what a plan can need.
+    `claims` are keys of addresses and routes that this topology put on things that are not its own. `foreign` asks
+    for all named namespaces and for everything in them, not only for what a plan can need.
     """
 
     topology: str
     given: frozenset[str] = frozenset()
     sysctls: frozenset[Key] = frozenset()
+    claims: frozenset[Key] = frozenset()
     foreign: bool = False

@@ -1,0 +1,267 @@
+"""Carry out a plan: journal, batches, readiness, verification. The only way by which anything is written.
+
+    announce batch in journal ─► execute ─► … ─► look again ─► wait until ready ─► remember what is established
+
+The verifying look is the judge: a change counts as done when the kernel shows it, not when no error came back. A
+signal is honoured between batches, never inside one. Whatever happens, the next run needs no clean-up by hand:
+the kernel's marks say what is ours, the journal says what was announced.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Protocol
+
+from .errors import Exit
+from .interrupts import Interrupts, deferred
+from .model import Leases
+from .objects import Address, Key, KernelObject, Port, Route, Sysctl, Value
+from .outcome import Outcome
+from .plan import Action, Change, Plan, plan
+from .sides import Desired, Observed, Scope
+from .state import Run, Store
+
+BATCH = 512
+
+
+class Kernel(Protocol):
+    """What `apply` needs of a kernel; the tests have one made of a dict."""
+
+    @property
+    def messages(self) -> int:
+        """How many messages were sent that could change something."""
+
+    @property
+    def priors(self) -> Mapping[Key, str]:
+        """Values that written parameters had before."""
+
+    def observe(self, scope: Scope) -> Observed:
+        """Look at everything in scope."""
+
+    def execute(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        """Carry out changes in order."""
+
+    def wait_ready(
+        self, scope: Scope, unready: Mapping[Key, str], timeout: float, interrupts: Interrupts
+    ) -> Mapping[Key, str]:
+        """Wait for the kernel's events until nothing in `unready` is left, at most `timeout` seconds; what is left."""
+
+    def clean_up(self, store: Store) -> None:
+        """After a destroy: remove directories that an apply had to make."""
+
+
+class Reporter(Protocol):
+    """Hears how an apply goes along."""
+
+    def started(self, total: int) -> None:
+        """`total` changes are about to be made."""
+
+    def progressed(self, done: int) -> None:
+        """`done` changes were tried so far."""
+
+    def waiting(self, missing: int) -> None:
+        """Everything is configured; `missing` objects are not ready yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to apply: whether to wait for readiness and how long (seconds), and what to write into the history."""
+
+    wait: bool = True
+    timeout: float = 60.0
+    command: str = "apply"
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a plan. `remaining` is the difference that the verifying look still found, None when none.
+
+    `configured` and `ready` are seconds since the start; `ready` is None when nothing was waited for or it never came.
+    """
+
+    plan: Plan
+    outcomes: tuple[Outcome, ...]
+    remaining: Plan | None = None
+    unready: Mapping[Key, str] = field(default_factory=dict)
+    interrupted: signal.Signals | None = None
+    configured: float = 0.0
+    ready: float | None = None
+    messages: int = 0
+
+    @property
+    def exit_code(self) -> Exit:
+        """The exit code that tells the truth about this result."""
+        if self.interrupted is not None:
+            return Exit.INTERRUPTED if self.interrupted is signal.SIGINT else Exit.TERMINATED
+        if self.remaining is not None or any(not outcome.done for outcome in self.outcomes):
+            return Exit.FAILED
+        return Exit.TIMEOUT if self.unready else Exit.OK
+
+
+def scope_of(desired: Desired, claims: Mapping[Key, Value], *, foreign: bool = False) -> Scope:
+    """What to look at to plan `desired`."""
+    given = {r.key[1] for r in desired.requirements if r.key[0] == "netns"}
+    given |= {d.object.netns for d in desired.objects.values() if isinstance(d.object, Route)}
+    sysctls = {key for key, d in desired.objects.items() if isinstance(d.object, Sysctl)}
+    sysctls |= {key for key in claims if key[0] == "sysctl"}
+    return Scope(desired.topology, frozenset(given), frozenset(sysctls), frozenset(claims), foreign)
+
+
+def apply(
+    todo: Plan,
+    desired: Desired,
+    leases: Leases,
+    kernel: Kernel,
+    store: Store,
+    *,
+    reporter: Reporter,
+    options: Options = Options(),
+) -> Result:
+    """Carry out `todo`, which must be a plan for `desired` without conflicts. The caller holds the store's lock."""
+    run = _Apply(todo, desired, leases, kernel, store, reporter, options)
+    with deferred() as interrupts, store.journal(run.started_at, options.command) as journal:
+        for batch in _batches(todo.changes):
+            if interrupts.received is not None:
+                break
+            journal.announce(batch)
+            run.outcomes.extend(kernel.execute(batch))
+            reporter.progressed(len(run.outcomes))
+        return run.finish(interrupts)
+
+
+def _batches(changes: Sequence[Change]) -> Iterator[tuple[Change, ...]]:
+    source = iter(changes)
+    while batch := tuple(islice(source, BATCH)):
+        yield batch
+
+
+class _Apply:
+    """The working state of one `apply` call."""
+
+    def __init__(
+        self,
+        todo: Plan,
+        desired: Desired,
+        leases: Leases,
+        kernel: Kernel,
+        store: Store,
+        reporter: Reporter,
+        options: Options,
+    ) -> None:
+        self.todo, self.desired, self.leases = todo, desired, leases
+        self.kernel, self.store, self.reporter, self.options = kernel, store, reporter, options
+        self.outcomes: list[Outcome] = []
+        self.began = time.monotonic()
+        self.started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        # Claims are written before the first change: a kill in between must not lose the old value.
+        self.claims = {**_new_claims(todo, desired), **store.claims()}
+        store.save(leases, self.claims)
+        reporter.started(len(todo.changes))
+
+    def finish(self, interrupts: Interrupts) -> Result:
+        configured = time.monotonic() - self.began
+        for key, prior in self.kernel.priors.items():
+            self.claims.setdefault(key, prior)
+        scope = scope_of(self.desired, self.claims)
+        observed = self.kernel.observe(scope)
+        rest = plan(self.desired, observed, applied=self.established(), claims=self.claims)
+        unready, ready = self.wait(scope, observed, rest, interrupts)
+        result = Result(
+            self.todo,
+            tuple(self.outcomes),
+            None if rest.empty or len(self.outcomes) < len(self.todo.changes) else rest,
+            unready,
+            interrupts.received,
+            configured,
+            ready,
+            self.kernel.messages,
+        )
+        self.remember(observed, rest, result)
+        return result
+
+    def wait(
+        self, scope: Scope, observed: Observed, rest: Plan, interrupts: Interrupts
+    ) -> tuple[Mapping[Key, str], float | None]:
+        unready = {key: why for key, why in observed.unready.items() if key in self.desired.objects}
+        if not self.options.wait or not rest.empty or interrupts.received is not None:
+            return {}, None
+        if unready:
+            self.reporter.waiting(len(unready))
+            unready = dict(self.kernel.wait_ready(scope, unready, self.options.timeout, interrupts))
+        return unready, None if unready else time.monotonic() - self.began
+
+    def established(self) -> dict[Key, KernelObject]:
+        """What was applied before and still is meant to be, plus what this run did."""
+        failed = {outcome.change.key for outcome in self.outcomes if not outcome.done}
+        tried = {outcome.change.key for outcome in self.outcomes}
+        pending = {change.key for change in self.todo.changes} - tried
+        return {
+            key: declared.object
+            for key, declared in self.desired.objects.items()
+            if key not in failed and key not in pending
+        }
+
+    def remember(self, observed: Observed, rest: Plan, result: Result) -> None:
+        claims = {key: prior for key, prior in self.claims.items() if self.still_claimed(key, observed)}
+        if self.desired.objects or not rest.empty:
+            self.store.save(self.leases, claims)
+            self.store.save_applied(list(self.established().values()))
+            self.store.add_history(self.history_entry(result))
+        else:
+            self.kernel.clean_up(self.store)
+
+    def still_claimed(self, key: Key, observed: Observed) -> bool:
+        return key in self.desired.objects or (
+            key in observed.objects and not any(o.done and o.change.key == key for o in self.outcomes)
+        )
+
+    def history_entry(self, result: Result) -> Run:
+        created, changed, replaced, deleted = count(self.todo)
+        word = "interrupted" if result.interrupted else "ok" if result.exit_code is Exit.OK else "failed"
+        return Run(
+            self.started_at,
+            self.options.command,
+            self.options.digest,
+            created,
+            changed,
+            replaced,
+            deleted,
+            word,
+            time.monotonic() - self.began,
+        )
+
+
+def count(todo: Plan) -> tuple[int, int, int, int]:
+    """How many kernel objects a plan creates, changes, replaces and deletes."""
+    replaced = sum(1 for change in todo.changes if change.action is Action.CREATE and change.replaces)
+    created = sum(1 for change in todo.changes if change.action is Action.CREATE) - replaced
+    changed = sum(1 for change in todo.changes if change.action is Action.UPDATE)
+    deleted = sum(1 for change in todo.changes if change.action is Action.DELETE) - replaced
+    return created, changed, replaced, deleted
+
+
+def _new_claims(todo: Plan, desired: Desired) -> dict[Key, Value]:
+    """Claims that the plan's changes need: on what carries no mark, and is not inside something that does."""
+    claims: dict[Key, Value] = {}
+    for change in todo.changes:
+        if change.action is Action.DELETE:
+            continue
+        match change.object:
+            case Sysctl():
+                if isinstance(change.before, Sysctl) and change.before.value is not None:
+                    claims[change.key] = change.before.value
+            case Port():
+                claims[change.key] = None
+            case Address(link=link) | Route(dev=link) as obj:
+                parents: tuple[Key, ...] = (("netns", obj.netns), ("link", obj.netns, link or ""))
+                if not any(parent in desired.objects for parent in parents):
+                    claims[change.key] = None
+            case _:
+                pass
+    return claims

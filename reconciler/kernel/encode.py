@@ -1,0 +1,210 @@
+"""Changes to netlink messages, for one namespace. No sockets; numbers (indexes, fds) come from the `Lookup` given.
+
+What the kernel forces here: ifalias and altname are ignored in the message that creates a link, so they follow in
+further messages of the same batch; the order inside one message is the kernel's (flags before IPv6 settings), so
+"up" is a message of its own, last; the peer of a veth cannot be up in the creating message (ENOTCONN).
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_interface, ip_network
+from socket import AF_INET, AF_INET6, AF_UNSPEC, inet_pton
+from typing import Protocol
+
+from .. import marks
+from ..errors import KernelError
+from ..objects import Address, Bridge, Link, Port, Route, Veth
+from ..plan import Action, Change
+from . import linkinfo, wire
+from .netlink import Message
+
+_ROUTE_NUMBERS = {word: number for number, word in wire.ROUTE_TYPES.items()}
+_ADDRGEN = {"eui64": 0, "none": 1, "stable_secret": 2, "random": 3}
+
+
+class Lookup(Protocol):
+    """Turns names into the numbers that the kernel wants; both raise KernelError (ENODEV) for what is not there."""
+
+    def index(self, name: str) -> int:
+        """The index of a link in this batch's namespace."""
+
+    def netns_fd(self, netns: str) -> int:
+        """A file descriptor of another namespace, open until the batch is sent."""
+
+
+def messages(change: Change, lookup: Lookup) -> list[Message]:
+    """The messages that carry out `change`, to be sent together and in order."""
+    match change.action, change.object:
+        case Action.CREATE, Link() as link:
+            return _create_link(link, lookup)
+        case Action.UPDATE, Link() as link:
+            return _set_link(link, {a.name for a in change.attributes}, lookup)
+        case Action.DELETE, Link() as link:
+            return [delete_link(link.name)]
+        case ((Action.CREATE | Action.UPDATE), Port() as port):
+            return [_set_master(port, lookup.index(port.master or ""))]
+        case Action.DELETE, Port() as port:
+            return [_set_master(port, 0)]
+        case action, Address() as address:
+            return [_address(address, action, lookup)]
+        case action, Route() as route:
+            return [_route(route, action, lookup)]
+        case action, other:
+            raise KernelError(f"no way to {action.value} a {other.kind_name} by netlink", errno=95)
+
+
+def delete_link(name: str) -> Message:
+    """Delete one link by name."""
+    return Message(wire.RTM_DELLINK, 0, _link_header() + wire.text(wire.IFLA_IFNAME, name))
+
+
+def set_group(name: str, group: int) -> Message:
+    """Move one link into a group."""
+    return _change(name, wire.u32(wire.IFLA_GROUP, group))
+
+
+def delete_group(group: int) -> Message:
+    """Delete every link of a group at once: 0.3 ms each instead of 20 ms (one RCU grace period for all)."""
+    return Message(wire.RTM_DELLINK, 0, _link_header() + wire.u32(wire.IFLA_GROUP, group))
+
+
+def get_link(name: str) -> Message:
+    """Ask for one link by name."""
+    mask = wire.u32(wire.IFLA_EXT_MASK, wire.RTEXT_FILTER_SKIP_STATS)
+    return Message(wire.RTM_GETLINK, 0, _link_header() + mask + wire.text(wire.IFLA_IFNAME, name))
+
+
+def loopback(alias: str | None) -> list[Message]:
+    """Mark the loopback device of a namespace as ours and switch it on."""
+    body = wire.text(wire.IFLA_IFALIAS, alias) if alias else b""
+    return [Message(wire.RTM_NEWLINK, 0, wire.IFINFO.pack(AF_UNSPEC, 0, 1, wire.IFF_UP, wire.IFF_UP) + body)]
+
+
+def _link_header(flags: int = 0, mask: int = 0) -> bytes:
+    return wire.IFINFO.pack(AF_UNSPEC, 0, 0, flags, mask)
+
+
+def _change(name: str, body: bytes, flags: int = 0, mask: int = 0) -> Message:
+    return Message(wire.RTM_NEWLINK, 0, _link_header(flags, mask) + wire.text(wire.IFLA_IFNAME, name) + body)
+
+
+def _create_link(link: Link, lookup: Lookup) -> list[Message]:
+    asked = {"alias", "altnames", "addrgen", "up"}
+    # First, because a look-up may send what is pending, and that closes the descriptors asked for so far.
+    master = wire.u32(wire.IFLA_MASTER, lookup.index(link.master)) if link.master else b""
+    match link.kind:
+        case Veth(made_by_peer=True):
+            return _set_link(link, asked | {"mtu", "mac", "group", "master", "isolated", "hairpin"}, lookup)
+        case Veth(peer=peer) if peer is not None:
+            header = _link_header() + wire.text(wire.IFLA_IFNAME, peer.name)
+            info = linkinfo.veth(header + wire.u32(wire.IFLA_NET_NS_FD, lookup.netns_fd(peer.netns)))
+            asked |= {"isolated", "hairpin"}
+        case Bridge() as kind:
+            info = linkinfo.bridge(kind)
+        case other:
+            raise KernelError(f"no way to create a link of kind '{other.name}'", errno=95)
+    body = (
+        _link_header() + wire.text(wire.IFLA_IFNAME, link.name) + info + _plain(link, {"mtu", "mac", "group"})
+    )
+    create = Message(wire.RTM_NEWLINK, wire.NLM_F_CREATE | wire.NLM_F_EXCL, body + master)
+    return [create, *_set_link(link, asked, lookup)]
+
+
+def _plain(link: Link, names: set[str]) -> bytes:
+    body = b""
+    if "mtu" in names and link.mtu is not None:
+        body += wire.u32(wire.IFLA_MTU, link.mtu)
+    if "mac" in names and link.mac is not None:
+        body += wire.attribute(wire.IFLA_ADDRESS, bytes.fromhex(link.mac.replace(":", "")))
+    if "group" in names and link.group is not None:
+        body += wire.u32(wire.IFLA_GROUP, link.group)
+    if "alias" in names and link.alias is not None:
+        body += wire.text(wire.IFLA_IFALIAS, link.alias)
+    return body
+
+
+def _set_link(link: Link, names: set[str], lookup: Lookup) -> list[Message]:
+    """Bring the named attributes of an existing link to their desired values."""
+    result: list[Message] = []
+    body = _plain(link, names)
+    if "master" in names and link.master is not None:
+        body += wire.u32(wire.IFLA_MASTER, lookup.index(link.master))
+    if "addrgen" in names and link.addrgen is not None:
+        inet6 = wire.nested(AF_INET6, wire.u8(wire.IFLA_INET6_ADDR_GEN_MODE, _ADDRGEN[link.addrgen]))
+        body += wire.nested(wire.IFLA_AF_SPEC, inet6)
+    if names & {"stp", "ageing_time", "forward_delay"}:
+        body += linkinfo.change(link.kind)
+    if body:
+        result.append(_change(link.name, body))
+    if names & {"isolated", "hairpin", "master"} and link.port is not None and link.port.asks:
+        result.append(_change(link.name, linkinfo.bridge_port(link.port)))
+    if "altnames" in names and link.altnames:
+        result.append(_altnames(link))
+    if "up" in names and link.up is not None:
+        result.append(_change(link.name, b"", wire.IFF_UP if link.up else 0, wire.IFF_UP))
+    return result
+
+
+def _altnames(link: Link) -> Message:
+    properties = b"".join(wire.text(wire.IFLA_ALT_IFNAME, name) for name in link.altnames or ())
+    body = (
+        _link_header() + wire.text(wire.IFLA_IFNAME, link.name) + wire.nested(wire.IFLA_PROP_LIST, properties)
+    )
+    return Message(wire.RTM_NEWLINKPROP, wire.NLM_F_CREATE | wire.NLM_F_EXCL, body)
+
+
+def _set_master(port: Port, index: int) -> Message:
+    return _change(port.name, wire.u32(wire.IFLA_MASTER, index))
+
+
+def _address(address: Address, action: Action, lookup: Lookup) -> Message:
+    interface = ip_interface(address.address)
+    family, local = (AF_INET if interface.version == 4 else AF_INET6), interface.ip.packed
+    body = wire.attribute(wire.IFA_LOCAL, local) + wire.attribute(wire.IFA_ADDRESS, local)
+    if action is not Action.DELETE:
+        if interface.version == 6:
+            body += wire.u32(wire.IFA_FLAGS, wire.IFA_F_NODAD)  # we know who else is there; usable at once
+        elif interface.network.prefixlen < 31:
+            body += wire.attribute(wire.IFA_BROADCAST, interface.network.broadcast_address.packed)
+        body += wire.u8(wire.IFA_PROTO, marks.PROTOCOL)
+    header = wire.IFADDR.pack(family, interface.network.prefixlen, 0, 0, lookup.index(address.link))
+    match action:
+        case Action.CREATE:
+            return Message(wire.RTM_NEWADDR, wire.NLM_F_CREATE | wire.NLM_F_EXCL, header + body)
+        case Action.UPDATE:
+            return Message(wire.RTM_NEWADDR, wire.NLM_F_CREATE | wire.NLM_F_REPLACE, header + body)
+        case Action.DELETE:
+            return Message(wire.RTM_DELADDR, 0, header + body)
+
+
+def _route(route: Route, action: Action, lookup: Lookup) -> Message:
+    network = ip_network(route.to)
+    family = AF_INET if network.version == 4 else AF_INET6
+    unicast = route.type == "unicast"
+    scope = (
+        wire.RT_SCOPE_LINK
+        if network.version == 4 and unicast and route.via is None
+        else wire.RT_SCOPE_UNIVERSE
+    )
+    table = route.table if route.table < 256 else 0
+    flags = wire.RTNH_F_ONLINK if route.onlink else 0
+    number = _ROUTE_NUMBERS.get(route.type or "unicast", 1)
+    body = wire.RTMSG.pack(family, network.prefixlen, 0, 0, table, marks.PROTOCOL, scope, number, flags)
+    body += wire.u32(wire.RTA_TABLE, route.table)
+    if network.prefixlen:
+        body += wire.attribute(wire.RTA_DST, network.network_address.packed)
+    if route.metric:
+        body += wire.u32(wire.RTA_PRIORITY, route.metric)
+    if unicast and route.via is not None:
+        body += wire.attribute(wire.RTA_GATEWAY, inet_pton(family, route.via))
+    if unicast and route.dev is not None:
+        body += wire.u32(wire.RTA_OIF, lookup.index(route.dev))
+    if route.src is not None:
+        body += wire.attribute(wire.RTA_PREFSRC, inet_pton(family, route.src))
+    match action:
+        case Action.CREATE:
+            return Message(wire.RTM_NEWROUTE, wire.NLM_F_CREATE | wire.NLM_F_EXCL, body)
+        case Action.UPDATE:
+            return Message(wire.RTM_NEWROUTE, wire.NLM_F_CREATE | wire.NLM_F_REPLACE, body)
+        case Action.DELETE:
+            return Message(wire.RTM_DELROUTE, 0, body)

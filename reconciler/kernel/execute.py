@@ -1,0 +1,309 @@
+"""The choke point: the only code that changes the kernel. Takes changes in order, gives an outcome for each.
+
+Consecutive changes in one namespace travel as one pipelined batch over one socket; the messages of one change never
+part, so that a link and its ownership mark appear together. A failed change takes those that depend on it along
+(`blocked_by`), everything else goes on; a link that could be created but not completed is deleted again, since
+without its mark nobody would know whose it is.
+
+Links are deleted by moving them into a group of their own and deleting the group: a message for each link costs the
+kernel 20 ms, the whole group takes one such period together.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import groupby
+
+from ..errors import KernelError
+from ..objects import Key, KernelObject, Link, Netns, Sysctl, parents
+from ..outcome import Outcome
+from ..plan import Action, Change
+from . import decode, encode, failpoints, netns, sysctl
+from .explain import explain
+from .netlink import CHUNK, Failure, Message, Reply, Socket
+
+
+_DOOMED = 0x53000000
+
+
+class Executor:
+    """Carries out changes.
+
+    `messages` counts what was sent to the kernel, parameter writes and mounts included. `priors` holds the value that
+    each written parameter had before.
+    """
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.priors: dict[Key, str] = {}
+        self._failed: set[Key] = set()
+        self._failpoint = failpoints.armed()
+
+    def execute(self, changes: Sequence[Change]) -> list[Outcome]:
+        """Carry out `changes` in order; never raises for what the kernel refuses."""
+        if self._failpoint is None:
+            return [outcome for part in _runs(changes) for outcome in self._run(part)]
+        return [self._one_with_failpoint(change, self._failpoint) for change in changes]
+
+    def _one_with_failpoint(self, change: Change, point: failpoints.Failpoint) -> Outcome:
+        """One change at a time, so that a kill hits exactly between two of them."""
+        if point.fires("before", change):
+            self._failed.add(change.key)
+            return Outcome(change, explain(change, Failure(point.trigger(), "failpoint")))
+        outcome = self._run([change])[0]
+        if point.fires("after", change):
+            point.trigger()
+        return outcome
+
+    def _run(self, changes: Sequence[Change]) -> list[Outcome]:
+        """Changes of one way and one namespace."""
+        ready: list[Change] = []
+        blocked: dict[int, Key] = {}
+        for index, change in enumerate(changes):
+            if (cause := self._blocker(change)) is not None:
+                blocked[index] = cause
+                self._failed.add(change.key)
+            else:
+                ready.append(change)
+        failures = self._attempt(ready) if ready else {}
+        self._failed.update(change.key for change in ready if change.key in failures)
+        return [
+            Outcome(change, blocked_by=blocked[index])
+            if index in blocked
+            else Outcome(change, error=failures.get(change.key))
+            for index, change in enumerate(changes)
+        ]
+
+    def _blocker(self, change: Change) -> Key | None:
+        if not self._failed:
+            return None
+        needed = (change.key, *parents(change.object)) if change.action is not Action.DELETE else ()
+        return next((key for key in needed if key in self._failed), None)
+
+    def _attempt(self, changes: Sequence[Change]) -> Mapping[Key, KernelError]:
+        first = changes[0]
+        match first.object:
+            case Netns():
+                failures = {change.key: self._namespace(change) for change in changes}
+                return {key: error for key, error in failures.items() if error is not None}
+            case obj:
+                return self._inside(obj, changes)
+
+    def _inside(self, obj: KernelObject, changes: Sequence[Change]) -> Mapping[Key, KernelError]:
+        fd = netns.open_fd(obj.netns)
+        if fd is None:
+            gone = Failure(errno.ENOENT, f"namespace '{obj.netns}' is gone")
+            return {change.key: explain(change, gone) for change in changes}
+        try:
+            if isinstance(obj, Sysctl):
+                return self._write_parameters(fd, changes)
+            with netns.inside(fd):
+                sock = Socket()
+            with sock:
+                batch = _Batch(sock)
+                batch.run(changes)
+                self.messages += batch.sent
+                return batch.failures
+        finally:
+            os.close(fd)
+
+    def _write_parameters(self, fd: int, changes: Sequence[Change]) -> Mapping[Key, KernelError]:
+        failures: dict[Key, KernelError] = {}
+        with netns.inside(fd):
+            for change in changes:
+                assert isinstance(change.object, Sysctl)
+                try:
+                    prior = sysctl.read(change.object.path)
+                    sysctl.write(change.object.path, change.object.value or "")
+                    self.messages += 1
+                    if prior is not None:
+                        self.priors.setdefault(change.key, prior)
+                except OSError as error:
+                    failures[change.key] = explain(change, Failure(error.errno or errno.EIO))
+        return failures
+
+    def _namespace(self, change: Change) -> KernelError | None:
+        assert isinstance(change.object, Netns)
+        try:
+            match change.action:
+                case Action.CREATE:
+                    self._create_namespace(change.object)
+                case Action.UPDATE:
+                    return self._update_namespace(change)
+                case Action.DELETE:
+                    netns.unpin(change.object.netns)
+            self.messages += 1
+        except OSError as error:
+            return explain(change, Failure(error.errno or errno.EIO))
+        except KernelError as error:
+            return error
+        return None
+
+    def _create_namespace(self, wanted: Netns) -> None:
+        """Marked first, named last: a kill leaves nothing, or an empty file that the next run recognises."""
+        if netns.is_orphan(wanted.netns):
+            netns.unpin(wanted.netns)
+        with netns.fresh():
+            with Socket() as sock:
+                failures = sock.transact(encode.loopback(wanted.alias))
+            if failures:
+                failure = failures[0]
+                raise KernelError(f"marking a new namespace: {failure}", errno=failure.errno)
+            netns.pin(wanted.netns)
+
+    def _update_namespace(self, change: Change) -> KernelError | None:
+        assert isinstance(change.object, Netns)
+        fd = netns.open_fd(change.object.netns)
+        if fd is None:
+            return explain(change, Failure(errno.ENOENT))
+        try:
+            with netns.inside(fd):
+                sock = Socket()
+            with sock:
+                failures = sock.transact(encode.loopback(change.object.alias))
+            return explain(change, failures[0]) if failures else None
+        finally:
+            os.close(fd)
+
+
+def _runs(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
+    """Consecutive changes that can travel together: same namespace, same way, all deletions or none."""
+    for _, run in groupby(changes, key=_way):
+        yield list(run)
+
+
+def _way(change: Change) -> tuple[str, str, bool]:
+    obj = change.object
+    match obj:
+        case Netns():
+            return ("netns", "", change.action is Action.DELETE)
+        case Sysctl():
+            return ("sysctl", obj.netns, change.action is Action.DELETE)
+        case Link() if change.action is Action.DELETE:
+            return ("delete links", obj.netns, True)
+        case _:
+            return ("netlink", obj.netns, change.action is Action.DELETE)
+
+
+class _Batch:
+    """Pipelined changes in one namespace over one socket; also the `Lookup` for encoding them."""
+
+    def __init__(self, sock: Socket) -> None:
+        self.sock = sock
+        self.failures: dict[Key, KernelError] = {}
+        self.sent = 0
+        self._pending: list[tuple[Change, list[Message]]] = []
+        self._size = 0
+        self._indexes: dict[str, int] = {}
+        self._fds: dict[str, int] = {}
+        self._open = ExitStack()
+
+    def run(self, changes: Sequence[Change]) -> None:
+        with self._open:
+            if len(changes) > 1 and all(_deletes_link(change) for change in changes):
+                self._delete_together(changes)
+                return
+            for change in changes:
+                self._add(change)
+            self._flush()
+
+    # -- lookup ------------------------------------------------------------------------------------------------
+
+    def index(self, name: str) -> int:
+        if name not in self._indexes:
+            self._flush()  # the link may be waiting in this very batch
+            answer = self._query(encode.get_link(name))
+            if isinstance(answer, Failure):
+                raise KernelError(f"link '{name}': {answer}", errno=answer.errno)
+            self._indexes[name] = decode.link(answer).index
+        return self._indexes[name]
+
+    def netns_fd(self, where: str) -> int:
+        if where not in self._fds:
+            fd = netns.open_fd(where)
+            if fd is None:
+                raise KernelError(f"namespace '{where}' is gone", errno=errno.ENOENT)
+            self._fds[where] = fd
+        return self._fds[where]
+
+    def _query(self, message: Message) -> Reply | Failure:
+        return self.sock.query([message])[0]
+
+    # -- sending -----------------------------------------------------------------------------------------------
+
+    def _add(self, change: Change) -> None:
+        if any(key in self.failures for key in parents(change.object)):
+            self.failures[change.key] = explain(change, Failure(errno.ENODEV, "what it stands on failed"))
+            return
+        try:
+            messages = encode.messages(change, self)
+        except KernelError as error:
+            self.failures[change.key] = explain(change, Failure(error.errno, error.message))
+            return
+        size = sum(len(message.body) + 20 for message in messages)
+        if self._size + size > CHUNK:
+            self._flush()
+        self._pending.append((change, messages))
+        self._size += size
+
+    def _flush(self) -> None:
+        pending, self._pending, self._size = self._pending, [], 0
+        messages = [message for _, part in pending for message in part]
+        refused = self.sock.transact(messages)
+        self.sent += len(messages)
+        self._close_fds()
+        if refused:
+            self._attribute(pending, refused)
+
+    def _close_fds(self) -> None:
+        for fd in self._fds.values():
+            os.close(fd)
+        self._fds.clear()
+
+    def _attribute(self, pending: list[tuple[Change, list[Message]]], refused: Mapping[int, Failure]) -> None:
+        """Give each refusal to its change; a link of which only a part could be made is taken away again."""
+        position = 0
+        for change, messages in pending:
+            numbers = range(position, position + len(messages))
+            position += len(messages)
+            failed = [number for number in numbers if number in refused]
+            if not failed:
+                continue
+            failure = refused[failed[0]]
+            if change.action is Action.DELETE and failure.errno in (
+                errno.ENODEV,
+                errno.ESRCH,
+                errno.EADDRNOTAVAIL,
+            ):
+                continue  # gone already: what was wanted
+            self.failures[change.key] = explain(change, failure)
+            if change.action is Action.CREATE and isinstance(change.object, Link) and failed[0] != numbers[0]:
+                self.sock.transact([encode.delete_link(change.object.name)])
+                self.sent += 1
+
+    def _delete_together(self, changes: Sequence[Change]) -> None:
+        # A new number every time: what a killed run left in its group may be wanted again by now.
+        doomed = _DOOMED | int.from_bytes(os.urandom(3), "big")
+        moves = [
+            encode.set_group(change.object.name, doomed)
+            for change in changes
+            if isinstance(change.object, Link)
+        ]
+        for start in range(0, len(moves), 512):
+            refused = self.sock.transact(moves[start : start + 512])
+            for number, failure in refused.items():
+                if failure.errno != errno.ENODEV:
+                    change = changes[start + number]
+                    self.failures[change.key] = explain(change, failure)
+        self.sent += len(moves) + 1
+        refused = self.sock.transact([encode.delete_group(doomed)])
+        if refused and refused[0].errno != errno.ENODEV:
+            for change in changes:
+                self.failures.setdefault(change.key, explain(change, refused[0]))
+
+
+def _deletes_link(change: Change) -> bool:
+    return change.action is Action.DELETE and isinstance(change.object, Link)

@@ -1,0 +1,219 @@
+"""One routing-netlink socket in one namespace: pipelined requests, complete dumps, every error kept.
+
+Our own, because pyroute2 0.9.7 forks for each namespace, waits for each request, and returns torn dumps as if they
+were whole. A socket belongs to the namespace it was opened in for ever, so it is opened by `open_in` and then used
+from anywhere. Not thread-safe; one caller at a time.
+
+`transact` sends many messages in one go and asks for one acknowledgement, that of the last: the kernel reports
+errors for the others anyway, by sequence number. The kernel works a whole send off before it returns, so a kill
+cannot fall between two messages of one chunk.
+"""
+
+from __future__ import annotations
+
+import errno as errno_names
+import os
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from ..errors import DeadlineExceeded, KernelError
+from . import wire
+
+CHUNK = 48 * 1024
+_TIMEOUT = 30.0
+_DUMP_TRIES = 8
+_BUFFER = 1 << 20
+_SOL_NETLINK = 270
+_CAP_ACK, _EXT_ACK, _STRICT_CHECK = 10, 11, 12
+_SO_RCVBUFFORCE, _SO_SNDBUFFORCE = 33, 32
+_EXT_ACK_MESSAGE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The kernel's no to one message: positive errno and its extended text, if any."""
+
+    errno: int
+    detail: str | None = None
+
+    @property
+    def name(self) -> str:
+        """EEXIST and the like."""
+        return errno_names.errorcode.get(self.errno, f"errno {self.errno}")
+
+    def __str__(self) -> str:
+        return f"{os.strerror(self.errno)} ({self.name})" + (f": {self.detail}" if self.detail else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A request without its header: type, flags beside REQUEST, body."""
+
+    type: int
+    flags: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A message from the kernel; `buffer[start:end]` is its payload after the netlink header."""
+
+    type: int
+    sequence: int
+    buffer: bytes
+    start: int
+    end: int
+
+
+class Socket:
+    """A NETLINK_ROUTE socket of the namespace that the calling thread is in."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+        self._sequence = 0
+        try:
+            self._socket.bind((0, 0))
+            self._socket.settimeout(_TIMEOUT)
+            for option in (_CAP_ACK, _EXT_ACK, _STRICT_CHECK):
+                self._socket.setsockopt(_SOL_NETLINK, option, 1)
+            _enlarge(self._socket)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file descriptor."""
+        self._socket.close()
+
+    def transact(self, messages: Sequence[Message]) -> dict[int, Failure]:
+        """Send `messages`, in order; the failed ones by their index. At most CHUNK bytes unless a single one is larger."""
+        if not messages:
+            return {}
+        first = self._sequence + 1
+        self._send(messages, ack_last=True)
+        failures: dict[int, Failure] = {}
+        while True:
+            for reply in self._receive():
+                if reply.type == wire.NLMSG_ERROR and first <= reply.sequence <= self._sequence:
+                    failure = _failure(reply)
+                    if failure is not None:
+                        failures[reply.sequence - first] = failure
+                    if reply.sequence == self._sequence:
+                        return failures
+
+    def query(self, messages: Sequence[Message]) -> list[Reply | Failure]:
+        """Send requests that are answered by one message each; the answers in the order of the requests."""
+        if not messages:
+            return []
+        first = self._sequence + 1
+        self._send(messages, ack_last=False)
+        answers: dict[int, Reply | Failure] = {}
+        while len(answers) < len(messages):
+            for reply in self._receive():
+                if first <= reply.sequence <= self._sequence:
+                    failure = _failure(reply) if reply.type == wire.NLMSG_ERROR else None
+                    answers[reply.sequence - first] = failure or reply
+        return [answers[index] for index in range(len(messages))]
+
+    def dump(self, kind: int, body: bytes) -> list[Reply]:
+        """All objects of one kind. A dump that the kernel marks as interrupted by a change is repeated.
+
+        Raises KernelError for an error in the dump's end message, and when it is torn again and again (EAGAIN).
+        """
+        for _ in range(_DUMP_TRIES):
+            replies = self._dump_once(kind, body)
+            if replies is not None:
+                return replies
+        raise KernelError("the kernel's tables change faster than they can be read", errno=errno_names.EAGAIN)
+
+    def _dump_once(self, kind: int, body: bytes) -> list[Reply] | None:
+        self._send([Message(kind, wire.NLM_F_DUMP, body)], ack_last=False)
+        replies: list[Reply] = []
+        torn = False
+        while True:
+            for reply in self._receive():
+                if reply.sequence != self._sequence:
+                    continue
+                torn = torn or bool(_flags(reply) & wire.NLM_F_DUMP_INTR)
+                if reply.type in (wire.NLMSG_DONE, wire.NLMSG_ERROR):
+                    failure = _failure(reply)
+                    if failure is not None:
+                        raise KernelError(f"reading the kernel's tables: {failure}", errno=failure.errno)
+                    return None if torn else replies
+                replies.append(reply)
+
+    def _send(self, messages: Sequence[Message], *, ack_last: bool) -> None:
+        parts: list[bytes] = []
+        last = len(messages) - 1
+        for index, message in enumerate(messages):
+            self._sequence += 1
+            flags = message.flags | wire.NLM_F_REQUEST | (wire.NLM_F_ACK if ack_last and index == last else 0)
+            parts.append(wire.HEADER.pack(16 + len(message.body), message.type, flags, self._sequence, 0))
+            parts.append(message.body)
+            parts.append(b"\0" * (-len(message.body) & 3))
+        try:
+            self._socket.send(b"".join(parts))
+        except OSError as error:
+            raise KernelError(f"sending to the kernel: {error.strerror}", errno=error.errno or 0) from error
+
+    def _receive(self) -> Iterable[Reply]:
+        try:
+            buffer = self._socket.recv(_BUFFER)
+        except TimeoutError as error:
+            raise DeadlineExceeded(f"the kernel did not answer within {_TIMEOUT:.0f} s") from error
+        except OSError as error:
+            raise KernelError(
+                f"receiving from the kernel: {error.strerror}", errno=error.errno or 0
+            ) from error
+        start = 0
+        while start + 16 <= len(buffer):
+            length, kind, _, sequence, _ = wire.HEADER.unpack_from(buffer, start)
+            if length < 16 or start + length > len(buffer):
+                return
+            yield Reply(kind, sequence, buffer, start + 16, start + length)
+            start += (length + 3) & ~3
+
+
+def _enlarge(sock: socket.socket) -> None:
+    for option in (_SO_RCVBUFFORCE, _SO_SNDBUFFORCE):
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
+        except PermissionError:  # reading needs no privilege, and the default size is enough for it
+            return
+
+
+def _flags(reply: Reply) -> int:
+    flags: int = wire.HEADER.unpack_from(reply.buffer, reply.start - 16)[2]
+    return flags
+
+
+def _failure(reply: Reply) -> Failure | None:
+    if reply.end - reply.start < 4:
+        return None
+    code = wire.S32.unpack_from(reply.buffer, reply.start)[0]
+    if code >= 0:
+        return None
+    return Failure(-code, _detail(reply))
+
+
+def _detail(reply: Reply) -> str | None:
+    if not _flags(reply) & wire.NLM_F_ACK_TLVS:
+        return None
+    # After the error code: the header of the message concerned (NETLINK_CAP_ACK: without its payload), then TLVs. In
+    # the end message of a dump there is no header in between.
+    start = reply.start + (20 if reply.type == wire.NLMSG_ERROR else 4)
+    for kind, first, end in wire.walk(reply.buffer, start, reply.end):
+        if kind == _EXT_ACK_MESSAGE:
+            return wire.get_text(reply.buffer, first, end)
+    return None

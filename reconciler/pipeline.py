@@ -1,0 +1,83 @@
+"""From files to a plan: the one path that every command takes, once or in a loop.
+
+    load: files ─► topology ─► desired objects        look: kernel ─► observed ─► plan
+
+`load` needs no privilege and no kernel, unless a network draws from the default pools. `look` only reads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from . import expand, resolve
+from .apply import Kernel, scope_of
+from .compile import compile_topology
+from .expand import Expanded
+from .model import IPNetwork, Leases, Topology
+from .plan import Plan, plan
+from .sides import Desired, Observed, Scope
+from .state import Store
+
+
+class HostKernel(Kernel, Protocol):
+    """A kernel that also knows what the host routes."""
+
+    def host_prefixes(self, topology: str) -> Sequence[IPNetwork]:
+        """Prefixes that default pools must avoid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The declared side of one topology, and where its state is kept."""
+
+    expanded: Expanded
+    topology: Topology
+    leases: Leases
+    desired: Desired
+    store: Store
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at the kernel and the plan it leads to. `seconds` is what both took."""
+
+    observed: Observed
+    plan: Plan
+    seconds: float
+
+
+def load(paths: Sequence[str], overrides: Sequence[str], state_dir: Path) -> Loaded:
+    """Read, check and compile. Raises TopologyError with every mistake."""
+    expanded = expand.load(paths, overrides)
+    store = Store(state_dir, expanded.name)
+    taken: Sequence[IPNetwork] = ()
+    if resolve.needs_pool(expanded.tree):
+        from .kernel.observe import host_prefixes
+
+        taken = host_prefixes(expanded.name)
+    topology, leases = resolve.resolve(
+        expanded.tree, name_mark=expanded.name_mark, files=expanded.files, leases=store.leases(), taken=taken
+    )
+    return Loaded(expanded, topology, leases, compile_topology(topology), store)
+
+
+def look(desired: Desired, store: Store, kernel: Kernel) -> Look:
+    """Observe and plan."""
+    began = time.monotonic()
+    claims = store.claims()
+    observed = kernel.observe(scope_of(desired, claims))
+    interrupted = store.interrupted()
+    begun = {key[1] for key in interrupted.announced if key[0] == "netns"} if interrupted else set()
+    first = plan(desired, observed, claims=claims, begun=begun)
+    if first.changes:  # only now does it matter what is drift, and the record is large
+        first = plan(desired, observed, applied=store.applied(), claims=claims, begun=begun)
+    return Look(observed, first, time.monotonic() - began)
+
+
+def show_scope(topology: str, given: frozenset[str] = frozenset()) -> Scope:
+    """A scope that includes everything foreign."""
+    return Scope(topology, given=given, foreign=True)
