@@ -32,7 +32,7 @@ _SUBNET = ("subnet", "gateway", "ip_range", "aux_addresses")
 _Built = Mapping[str, Callable[[Mark], object]]
 _NETWORK_BUILT_IN: _Built = {
     "driver": lambda _: "bridge",
-    "subnets": lambda mark: _drawn(mark),
+    "subnets": lambda mark: _drawn(mark),  # noqa: PLW0108  # defined below
     "internal": lambda _: False,
     "labels": Map,
     "options": Map,
@@ -198,8 +198,9 @@ def _pools(merged: Map) -> Seq:
     pools = Seq(declared.mark)
     for item, mark in zip(declared, declared.marks, strict=True):
         assert isinstance(item, Map)
-        size = 64 if ":" in str(item["base"]) else 24
-        pools.put(_ordered(item, mark, ("base", "size"), {"size": lambda _, size=size: size}), mark)
+        pool = _ordered(item, mark, ("base", "size"), {})
+        pool.setdefault("size", 64 if ":" in str(item["base"]) else 24)
+        pools.put(pool, mark)
     return pools
 
 

@@ -12,10 +12,14 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from . import source
 from .errors import Diagnostic, Mark, TopologyError, UsageError
 from .tree import Map, Seq
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 MAX_TOTAL_BYTES = 64 * 1024 * 1024
 MAX_FILES = 10_000
@@ -53,7 +57,7 @@ class _Reader:
     roots: list[str]
     files: list[str] = field(default_factory=list)
     mistakes: list[Diagnostic] = field(default_factory=list)
-    digest: sha256 = field(default_factory=sha256)  # type: ignore[valid-type]  # hashlib types it as a function
+    digest: _Hash = field(default_factory=sha256)
     total: int = 0
 
     def layer(self, names: Sequence[str]) -> tuple[Map, ...]:

@@ -111,7 +111,7 @@ def _on_top(lower: Map, upper: Map, path: tuple[str, ...], found: list[Diagnosti
     """`lower` with what `upper` says; `path` is where both stand."""
     result = _copy(lower)
     is_section = len(path) == 1 and path[0] in _NAMED
-    are_endpoints = len(path) == 3 and path[2] == "endpoints"  # noqa: PLR2004
+    are_endpoints = len(path) == 3 and path[2] == "endpoints"
     for key, value in upper.items():
         marks = upper.marks.get(key)
         before = result.get(key)
@@ -121,26 +121,35 @@ def _on_top(lower: Map, upper: Map, path: tuple[str, ...], found: list[Diagnosti
             result.pop(key, None)
             result.marks.pop(key, None)
             continue
-        if are_endpoints and key in result:
-            before = long_endpoint(before, lower.value_mark(key))
-            value = long_endpoint(value, upper.value_mark(key))  # noqa: PLW2901
-        if isinstance(value, Map) and (isinstance(before, Map) or (is_section and key in result)):
-            value = _on_top(
-                before if isinstance(before, Map) else Map(lower.key_mark(key)), value, (*path, key), found
-            )  # noqa: PLW2901
-            marks = lower.marks.get(key, marks)
-        elif isinstance(value, Map):
-            value = _without_nulls(value)  # noqa: PLW2901
-        result.put(key, value, marks)
+        if isinstance(before, Map) or (key in result and (is_section or are_endpoints)):
+            marks = lower.marks.get(key, marks) if isinstance(value, Map) else marks
+            result.put(key, _over(lower, upper, key, (*path, key), found), marks)
+        else:
+            result.put(key, _without_nulls(value), marks)
     return result
 
 
-def _without_nulls(upper: Map) -> Map:
+def _over(lower: Map, upper: Map, key: str, path: tuple[str, ...], found: list[Diagnostic]) -> object:
+    """The value of a key that both have, in the lower one as a map or as nothing or a short form that stands for one."""
+    before, value = lower[key], upper[key]
+    if len(path) == 4:
+        before = long_endpoint(before, lower.value_mark(key))
+        value = long_endpoint(value, upper.value_mark(key))
+    if not isinstance(value, Map):
+        return value
+    return _on_top(before if isinstance(before, Map) else Map(lower.key_mark(key)), value, path, found)
+
+
+def _without_nulls(value: object) -> object:
     """What an override adds where nothing was before: its nulls have nothing to take away."""
-    result = Map(upper.mark)
-    for key, value in upper.items():
-        if value is not None:
-            result.put(key, _without_nulls(value) if isinstance(value, Map) else value, upper.marks.get(key))
+    if not isinstance(value, Map) or not any(
+        item is None or isinstance(item, Map) for item in value.values()
+    ):
+        return value
+    result = Map(value.mark)
+    for key, item in value.items():
+        if item is not None:
+            result.put(key, _without_nulls(item), value.marks.get(key))
     return result
 
 

@@ -17,7 +17,7 @@ _ATTEMPT = re.compile(r"\{ *n *[^A-Za-z_}][^}]*\}|\{ +n *\}|\{n +\}")
 _MAC = re.compile(r"[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}")
 
 
-class NotExpandable(Exception):  # noqa: N818  # carries a diagnostic to `expand`, never reaches a user
+class NotExpandable(Exception):  # carries a diagnostic to `expand`, never reaches a user
     """A value of a template makes no sense for one of its numbers."""
 
     def __init__(self, diagnostic: Diagnostic) -> None:

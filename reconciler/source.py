@@ -1,7 +1,7 @@
 """YAML text to plain data, remembering where every key and value stands.
 
-`parse` is pure; `collect`, `read` and `default_paths` look at the disk. Whatever comes back is made of `Map`, `Seq`,
-text, whole numbers, floats, booleans and None, and every part of it knows its file, line and column.
+`parse` and `dump` are pure; what looks at the disk comes from `files`. Whatever is read is made of `Map`, `Seq`, text,
+whole numbers, floats, booleans and None, and every part of it knows its file, line and column.
 
 Scalars follow the YAML 1.2 core schema, not PyYAML's 1.1: there the MAC 12:34:56:10:20:30 is the number 9783973230
 and `no` is false. The tree is built straight from libyaml's event stream, because that is four times faster than
@@ -12,18 +12,16 @@ from __future__ import annotations
 
 import difflib
 import gc
-import glob
-import os
 import re
-import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import yaml
 
-from .errors import Diagnostic, Mark, TopologyError, UsageError
+from .errors import Diagnostic, Mark, TopologyError
+from .files import MAX_FILE_BYTES, STDIN, collect, default_paths, read_bytes, too_large
 from .tree import Map, Seq
 
 __all__ = [
@@ -40,10 +38,8 @@ __all__ = [
     "read_bytes",
 ]
 
-MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_NODES = 1_000_000
 MAX_DEPTH = 20
-STDIN = "-"
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -82,7 +78,7 @@ def parse(text: bytes, file: str) -> Map:
     Raises TopologyError with every duplicate key and tag of the file, or with the first syntax error.
     """
     if len(text) > MAX_FILE_BYTES:
-        raise TopologyError([_too_large(file)])
+        raise TopologyError([too_large(file)])
     try:
         decoded = text.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -98,57 +94,9 @@ def parse(text: bytes, file: str) -> Map:
         return _Builder(decoded, file).build()
 
 
-def collect(paths: Sequence[str]) -> tuple[str, ...]:
-    """The files that `paths` name, in reading order, each once: directories give their *.yaml and *.yml, not recursive.
-
-    A path with *, ? or [ that is no file is a pattern; '-' is standard input. Raises UsageError for what names nothing.
-    """
-    files: dict[str, str] = {}
-    for path in paths:
-        for name in _files_of(path):
-            files.setdefault(name if name == STDIN else os.path.realpath(name), name)
-    return tuple(files.values())
-
-
-def default_paths() -> tuple[str, ...]:
-    """What to read when nothing is named: ./topologies, else every ./*.topo.yaml. Raises UsageError without either."""
-    if os.path.isdir("topologies"):
-        return ("topologies",)
-    if found := sorted(glob.glob("*.topo.yaml")):
-        return tuple(found)
-    raise UsageError(
-        f"no topology: {os.getcwd()} has neither a directory 'topologies' nor a file '*.topo.yaml'",
-        hint="name a file or a directory, or '-' for standard input",
-    )
-
-
 def read(file: str) -> Map:
     """The content of one file on disk, or of standard input for '-'. Raises TopologyError."""
     return parse(read_bytes(file), file)
-
-
-def read_bytes(file: str) -> bytes:
-    """The bytes of a file that may be a topology: a regular file of bounded size. Raises TopologyError.
-
-    Devices and FIFOs are refused before they are opened: opening alone can block or have effects.
-    """
-    if file == STDIN:
-        data = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
-    else:
-        try:
-            if not stat.S_ISREG(os.stat(file).st_mode):
-                raise TopologyError([_unreadable(file, "it is not a regular file")])
-            descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            with open(descriptor, "rb") as opened:
-                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    raise TopologyError([_unreadable(file, "it is not a regular file")])
-                data = opened.read(MAX_FILE_BYTES + 1)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "its name holds a NUL"
-            raise TopologyError([_unreadable(file, reason or str(error))]) from error
-    if len(data) > MAX_FILE_BYTES:
-        raise TopologyError([_too_large(file)])
-    return data
 
 
 def dump(data: object) -> str:
@@ -157,32 +105,6 @@ def dump(data: object) -> str:
         data, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=110
     )
     return text
-
-
-def _files_of(path: str) -> list[str]:
-    if path == STDIN:
-        return [path]
-    if os.path.isdir(path):
-        # Names with a leading dot are editors' lock and swap files.
-        names = sorted(n for n in os.listdir(path) if n.endswith((".yaml", ".yml")) and not n.startswith("."))
-        files = [name for name in (os.path.join(path, n) for n in names) if not os.path.isdir(name)]
-        if not files:
-            raise UsageError(f"the directory '{path}' holds no *.yaml or *.yml file")
-        return files
-    if os.path.lexists(path):
-        return [path]
-    if any(c in path for c in "*?[") and (found := sorted(glob.glob(path))):
-        return found
-    raise UsageError(f"no such file or directory: '{path}'")
-
-
-def _unreadable(file: str, reason: str) -> Diagnostic:
-    return Diagnostic("unreadable", f"cannot read '{file}': {reason}", Mark(file, 1, 1, 2))
-
-
-def _too_large(file: str) -> Diagnostic:
-    limit = f"a topology file may have {MAX_FILE_BYTES // (1024 * 1024)} MiB"
-    return Diagnostic("too-large", f"'{file}' is too large: {limit}", Mark(file, 1, 1, 2), "split it")
 
 
 def _forbidden(text: str, match: re.Match[str], file: str) -> Diagnostic:
@@ -288,7 +210,7 @@ class _Builder:
         plain = event.implicit[0] and event.tag is None
         stack = self.stack
         if stack and stack[-1].key is None and isinstance(stack[-1].node, Map):
-            self._key(text, mark, plain)
+            self._key(text, mark, is_empty=plain and not text)
             return
         self._count(1, mark)
         value = _scalar(text) if plain else text
@@ -301,9 +223,9 @@ class _Builder:
             self.anchors[event.anchor] = (value, 1, 0)
         self._add(value, mark)
 
-    def _key(self, text: str, mark: Mark, plain: bool) -> None:
+    def _key(self, text: str, mark: Mark, *, is_empty: bool) -> None:
         frame = self.stack[-1]
-        if plain and not text:
+        if is_empty:
             self._fail("yaml", "a key is missing before this ':'", mark._replace(end=mark.col + 1))
         frame.key = sys.intern(text)
         frame.key_mark = mark
@@ -416,11 +338,12 @@ class _Builder:
         last = end.column + 1 if end.line == start.line else 0
         anchor = getattr(event, "anchor", None)
         width = len(anchor) + 1 if anchor is not None else width
-        return Mark(self.file, start.line + 1, col, max(last, col + width))
+        return Mark(self.file, start.line + 1, col, max(int(last), col + width))
 
     def _line_end(self, start: Any) -> int:
-        newline = self.text.find("\n", start.index)
-        width = (newline if newline >= 0 else len(self.text)) - start.index
+        """The column after the first line of a value that has several."""
+        newline = self.text.find("\n", int(start.index))
+        width = (newline if newline >= 0 else len(self.text)) - int(start.index)
         return int(start.column) + 1 + max(width, 1)
 
     def _refuse_tag(self, tag: str, mark: Mark) -> None:
@@ -487,12 +410,12 @@ def _syntax_error(error: yaml.YAMLError, text: str, file: str) -> Diagnostic:
 class _PlainDumper(_Dumper):  # type: ignore[misc, valid-type]  # the C class where libyaml is there
     """Writes no anchors, keeps the order, and puts short lists of scalars on one line."""
 
-    def ignore_aliases(self, data: object) -> bool:
+    def ignore_aliases(self, _: object) -> bool:
         return True
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    quoted = ":" in text or "\n" in text or (text == text.strip() and not isinstance(_scalar(text), str))
+    quoted = ":" in text or not text.isprintable() or not isinstance(_scalar(text), str)
     return dumper.represent_scalar(_TAG_PREFIX + "str", text, style='"' if quoted else None)
 
 

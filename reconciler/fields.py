@@ -1,0 +1,284 @@
+"""The fields of a topology file, as `schemas/topology.schema.json` describes them: for `explain`, and for hints.
+
+Pure but for reading the schema, once, from the package. The schema is the only description of the format: what a field
+means, what it defaults to and by which names other tools know it (`x-also-known-as`) is written there and nowhere else.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from .errors import UsageError
+from .tree import Map
+
+Place = tuple[str | int, ...]
+Schema = dict[str, Any]
+
+_FILE = Path(__file__).parent / "schemas" / "topology.schema.json"
+_WORDS = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "a map",
+    "array": "a list",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldDoc:
+    """What `explain` shows of one field. `children` are (name, first sentence); `allowed` lists the only valid values."""
+
+    path: str
+    type: str
+    description: str
+    default: str | None = None
+    allowed: tuple[str, ...] = ()
+    limits: str | None = None
+    examples: tuple[str, ...] = ()
+    children: tuple[tuple[str, str], ...] = ()
+    required: tuple[str, ...] = ()
+    not_yet: bool = False
+
+
+@cache
+def text() -> str:
+    """The schema itself, as editors want it."""
+    return _FILE.read_text(encoding="utf-8")
+
+
+@cache
+def whole() -> Schema:
+    """The schema with every $ref replaced by what it names; keys beside a $ref complete or replace its own."""
+    schema: Schema = json.loads(text())
+    definitions = schema["$defs"]
+
+    def inline(node: Any) -> Any:
+        if isinstance(node, list):
+            return [inline(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        own = {key: inline(value) for key, value in node.items() if key not in ("$ref", "$defs")}
+        if "$ref" not in node:
+            return own
+        return {**inline(definitions[node["$ref"].removeprefix("#/$defs/")]), **own}
+
+    return dict(inline(schema))
+
+
+def describe(path: str) -> FieldDoc:
+    """The documentation of a field such as `networks.*.subnets`; any name may stand for `*`, "" is the whole file.
+
+    Raises UsageError with the nearest name when there is no such field.
+    """
+    parts = [part for part in path.replace("[]", ".*").split(".") if part]
+    nodes = [whole()]
+    for index, part in enumerate(parts):
+        below = _step(nodes, part)
+        if not below:
+            raise _no_such_field(path, nodes, part, parts[:index])
+        nodes = below
+    return _field_doc(path, nodes)
+
+
+def type_words(types: str | Sequence[str]) -> str:
+    """The types of a field in words, null left out: it only says that a value may be missing."""
+    kinds = [types] if isinstance(types, str) else types
+    return " or ".join(_WORDS[kind] for kind in kinds if kind != "null")
+
+
+def limits(schema: Schema) -> str | None:
+    """The numbers that a field takes, in words."""
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is None and high is None:
+        return None
+    return f"{low} or more" if high is None else f"between {low} and {high}"
+
+
+def shown(value: object) -> str:
+    """A value in a message: text in quotes, on one line and not too long."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str):
+        return str(value)
+    line = value if value.isprintable() else value.encode("unicode_escape").decode()
+    return f"'{line[:57]}…'" if len(line) > 60 else f"'{line}'"
+
+
+def dotted(place: Place) -> str:
+    """A place in the file, as people write it: networks.front.subnets[0]."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{shown(part)[1:-1]}" for part in place)
+    return "".join(parts).removeprefix(".")
+
+
+def key_hint(place: Place, data: Map) -> str:
+    """What to do about an unknown key: its name here, a typing mistake, or the level where it belongs."""
+    key = str(place[-1])
+    level = _level(place[:-1])
+    here = _keys(_nodes(level))
+    for name, node in here.items():
+        if key in node.get("x-also-known-as", ()):
+            return f"did you mean '{name}'?"
+    if close := difflib.get_close_matches(key, here, 1, 0.8):
+        return f"did you mean '{close[0]}'?"
+    if where := _belongs(key, place[:-1], level, data):
+        return f"'{key}' belongs {where}"
+    if close := difflib.get_close_matches(key, here, 1, 0.6):
+        return f"did you mean '{close[0]}'?"
+    return "known here: " + ", ".join(here)
+
+
+def _level(place: Place) -> tuple[str, ...]:
+    """A place with names and positions replaced by '*'."""
+    parts: list[str] = []
+    for part in place:
+        is_key = isinstance(part, str) and part in _keys(_nodes(tuple(parts)))
+        parts.append(str(part) if is_key else "*")
+    return tuple(parts)
+
+
+def _belongs(key: str, place: Place, level: tuple[str, ...], data: Map) -> str | None:
+    """'under endpoints.eth0': the level that knows the key, one below before related ones before others."""
+    in_defaults = level[:1] == ("defaults",)
+    levels = [
+        known
+        for known in _levels()
+        if known != level and key in _keys(_nodes(known)) and (known[:1] == ("defaults",)) == in_defaults
+    ]
+    if not levels:
+        return None
+    best = max(
+        levels, key=lambda known: (_shared(known, level) == len(level), _shared(known, level), -len(known))
+    )
+    if not best:
+        return "at the top level"
+    common = _shared(best, level)
+    names: list[str | int] = [*place[:common]]
+    for index in range(common, len(best)):
+        if best[index] != "*":
+            names.append(best[index])
+        elif not any("items" in node for node in _nodes(best[:index])):
+            names.append(_first_name(data, tuple(names)) or "NAME")
+    return "under " + dotted(tuple(names[common:] if common == len(level) else names))
+
+
+def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
+    """How many parts two levels have in common, from the top."""
+    return next(
+        (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )
+
+
+def _first_name(data: Map, place: Place) -> str | None:
+    """The first name that a map of the file holds, to make a hint concrete."""
+    node: object = data
+    for part in place:
+        node = node.get(str(part)) if isinstance(node, Map) else None
+    return next(iter(node), None) if isinstance(node, Map) else None
+
+
+@cache
+def _levels() -> tuple[tuple[str, ...], ...]:
+    """Every level of the file that has keys of its own, outermost first."""
+    found: list[tuple[str, ...]] = []
+    queue: list[tuple[str, ...]] = [()]
+    for level in queue:
+        nodes = _nodes(level)
+        if keys := _keys(nodes):
+            found.append(level)
+            queue.extend((*level, key) for key in keys)
+        if any(_free(node) is not None for node in nodes):
+            queue.append((*level, "*"))
+    return tuple(found)
+
+
+@cache
+def _nodes(level: tuple[str, ...]) -> tuple[Schema, ...]:
+    nodes: Sequence[Schema] = (whole(),)
+    for part in level:
+        nodes = _step(nodes, part)
+    return tuple(nodes)
+
+
+def _branches(node: Schema) -> list[tuple[str, Schema]]:
+    """The driver and the addition of each if/then of a network."""
+    return [(part["if"]["properties"]["driver"]["const"], part["then"]) for part in node.get("allOf", ())]
+
+
+def _keys(nodes: Sequence[Schema]) -> Schema:
+    """The keys of a level with their schemas; of options only those of the default driver."""
+    keys: Schema = {}
+    for node in nodes:
+        for key, value in node.get("properties", {}).items():
+            keys.setdefault(key, value)
+    return keys
+
+
+def _free(node: Schema) -> Schema | None:
+    """The schema of every value of a map with free names, or of every item of a list."""
+    free = node.get("items", node.get("additionalProperties"))
+    return free if isinstance(free, dict) else None
+
+
+def _step(nodes: Sequence[Schema], part: str) -> list[Schema]:
+    """The schemas one level below; what a driver adds comes right after the general one, the default driver's first."""
+    below: list[Schema] = []
+    for node in nodes:
+        free = _free(node)
+        if part in node.get("properties", {}):
+            below.append(node["properties"][part])
+            below += [
+                then["properties"][part] for _, then in _branches(node)[:1] if part in then["properties"]
+            ]
+        elif "items" in node and free is not None and not (part == "*" or part.isdigit()):
+            below.extend(_step([free], part))
+        elif free is not None:
+            below.append(free)
+    return below
+
+
+def _no_such_field(path: str, nodes: Sequence[Schema], part: str, before: list[str]) -> UsageError:
+    known = list(_keys(nodes))
+    above = ".".join(before)
+    if close := difflib.get_close_matches(part, known, 1):
+        hint = f"did you mean '{'.'.join([*before, close[0]])}'?"
+    else:
+        hint = f"{above or 'the file'} knows: {', '.join(known)}" if known else f"'{above}' has no fields"
+    return UsageError(f"there is no field '{path}'", hint=hint)
+
+
+def _field_doc(path: str, nodes: Sequence[Schema]) -> FieldDoc:
+    node = nodes[0]
+    items = _free(node)
+    children = list(_keys([*nodes, items] if items is not None else nodes).items())
+    if items is not None and not children:
+        children = [("*", items)]
+    types = type_words(node.get("type", ["object"] if "properties" in node else []))
+    if "items" in node and items is not None and "type" in items:
+        types += f" of {items.get('x-expected') or type_words(items['type'])}"
+    return FieldDoc(
+        path=path,
+        type=node.get("x-expected") or types or "anything",
+        description=node.get("description", ""),
+        default=_plain(node["default"]) if "default" in node else None,
+        allowed=tuple(str(value) for value in node.get("enum", ())),
+        limits=limits(node) or node.get("patternErrorMessage"),
+        examples=tuple(_plain(example) for example in node.get("examples", ())),
+        children=tuple((key, _first_sentence(child)) for key, child in children),
+        required=tuple(node.get("required", ())),
+        not_yet="x-not-yet" in node,
+    )
+
+
+def _first_sentence(node: Schema) -> str:
+    return str(node.get("description", "")).split(". ")[0].rstrip(".")
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,90 @@
+"""Which files a path means, and their bytes: bounded, and from regular files only.
+
+Looks at the disk and at standard input, understands nothing of what it reads. Devices and FIFOs are refused before
+they are opened: opening alone can block, or do something.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+import sys
+from collections.abc import Sequence
+
+from .errors import Diagnostic, Mark, TopologyError, UsageError
+
+MAX_FILE_BYTES = 4 * 1024 * 1024
+STDIN = "-"
+
+
+def collect(paths: Sequence[str]) -> tuple[str, ...]:
+    """The files that `paths` name, in reading order, each once: directories give their *.yaml and *.yml, not recursive.
+
+    A path with *, ? or [ that is no file is a pattern; '-' is standard input. Raises UsageError for what names nothing.
+    """
+    files: dict[str, str] = {}
+    for path in paths:
+        for name in _files_of(path):
+            files.setdefault(name if name == STDIN else os.path.realpath(name), name)
+    return tuple(files.values())
+
+
+def default_paths() -> tuple[str, ...]:
+    """What to read when nothing is named: ./topologies, else every ./*.topo.yaml. Raises UsageError without either."""
+    if os.path.isdir("topologies"):
+        return ("topologies",)
+    if found := sorted(glob.glob("*.topo.yaml")):
+        return tuple(found)
+    raise UsageError(
+        f"no topology: {os.getcwd()} has neither a directory 'topologies' nor a file '*.topo.yaml'",
+        hint="name a file or a directory, or '-' for standard input",
+    )
+
+
+def read_bytes(file: str) -> bytes:
+    """The bytes of a file that may be a topology. Raises TopologyError for what is no regular file, or too large."""
+    if file == STDIN:
+        data = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+    else:
+        try:
+            if not stat.S_ISREG(os.stat(file).st_mode):
+                raise TopologyError([_unreadable(file, "it is not a regular file")])
+            descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(descriptor, "rb") as opened:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise TopologyError([_unreadable(file, "it is not a regular file")])
+                data = opened.read(MAX_FILE_BYTES + 1)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "its name holds a NUL"
+            raise TopologyError([_unreadable(file, reason or str(error))]) from error
+    if len(data) > MAX_FILE_BYTES:
+        raise TopologyError([too_large(file)])
+    return data
+
+
+def _files_of(path: str) -> list[str]:
+    if path == STDIN:
+        return [path]
+    if os.path.isdir(path):
+        # Names with a leading dot are editors' lock and swap files.
+        names = sorted(n for n in os.listdir(path) if n.endswith((".yaml", ".yml")) and not n.startswith("."))
+        files = [name for name in (os.path.join(path, n) for n in names) if not os.path.isdir(name)]
+        if not files:
+            raise UsageError(f"the directory '{path}' holds no *.yaml or *.yml file")
+        return files
+    if os.path.lexists(path):
+        return [path]
+    if any(c in path for c in "*?[") and (found := sorted(glob.glob(path))):
+        return found
+    raise UsageError(f"no such file or directory: '{path}'")
+
+
+def _unreadable(file: str, reason: str) -> Diagnostic:
+    return Diagnostic("unreadable", f"cannot read '{file}': {reason}", Mark(file, 1, 1, 2))
+
+
+def too_large(file: str) -> Diagnostic:
+    """What is said of a file over the limit."""
+    limit = f"a topology file may have {MAX_FILE_BYTES // (1024 * 1024)} MiB"
+    return Diagnostic("too-large", f"'{file}' is too large: {limit}", Mark(file, 1, 1, 2), "split it")
