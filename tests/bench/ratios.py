@@ -17,7 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import cache
 
 from tests.bench.shapes import NAME, Shape
 from tests.world import World, refusal
@@ -27,7 +27,7 @@ RECONCILER = (sys.executable, "-m", "reconciler")
 PARSE_ONLY = "import sys, yaml; yaml.load(open(sys.argv[1]), yaml.CSafeLoader)"
 
 
-class RunFailedError(Exception):
+class RunFailed(Exception):
     """A measured command returned something else than 0."""
 
 
@@ -64,7 +64,7 @@ class Table:
         """The median of what was measured under `name`, None when nothing was."""
         return statistics.median(self.values[name]) if self.values[name] else None
 
-    def failure(self, what: str, error: RunFailedError) -> None:
+    def failure(self, what: str, error: RunFailed) -> None:
         """A line that says what went wrong instead of figures."""
         self.failed = True
         print(f"| {what} | failed: {str(error).replace('|', '/')} | | |", flush=True)
@@ -98,7 +98,7 @@ def main() -> int:
     for name in args.only.split(","):
         try:
             PARTS[name](plan, table)
-        except RunFailedError as error:
+        except RunFailed as error:
             table.failure(name, error)
     return int(table.failed)
 
@@ -247,7 +247,7 @@ def _child(argv: tuple[str, ...], env: dict[str, str]) -> Used:
         if process.returncode:
             errors.seek(0)
             said = errors.read().strip().splitlines() or ["(nothing on stderr)"]
-            raise RunFailedError(f"{' '.join(argv)[:120]} returned {process.returncode}: {said[-1][:200]}")
+            raise RunFailed(f"{' '.join(argv)[:120]} returned {process.returncode}: {said[-1][:200]}")
     return Used(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
@@ -261,18 +261,25 @@ def _clean(world: World, shape: Shape, prefix: str = "") -> None:
 
 
 def _gone(world: World, since: float, timeout: float = 120) -> float:
-    """Seconds from `since` until the host has no links but loopback, and what new namespaces bring by themselves."""
+    """Seconds from `since` until the host has no links but those that every new namespace has."""
+    usual = _usual_links()
     with world.monitor() as monitor:
-        while any((link / "master").exists() or (link / "bridge").exists() for link in world.call(_links)):
+        while world.call(_links) - usual:
             if time.perf_counter() - since > timeout:
-                raise RunFailedError(f"links remain {timeout} s after they were deleted")
+                raise RunFailed(f"links remain {timeout} s after they were deleted")
             monitor.wait(0.02)
             monitor.events()
     return time.perf_counter() - since
 
 
-def _links() -> list[Path]:
-    return list(Path("/sys/class/net").iterdir())
+def _links() -> set[str]:
+    return set(os.listdir("/sys/class/net"))
+
+
+@cache
+def _usual_links() -> set[str]:
+    with World() as world:
+        return world.call(_links)
 
 
 def _shown(value: float | None, unit: str) -> str:
