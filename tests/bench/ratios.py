@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
 from tests.bench.shapes import NAME, Shape
 from tests.world import World, refusal
@@ -273,7 +274,7 @@ def _gone(world: World, since: float, timeout: float = 120) -> float:
 
 
 def _links() -> set[str]:
-    return set(os.listdir("/sys/class/net"))
+    return {link.name for link in Path("/sys/class/net").iterdir()}
 
 
 @cache
