@@ -1,0 +1,91 @@
+"""Typed reading of a tree whose shapes the schema has checked. Pure.
+
+A value of another type here is not the user's mistake but a hole in the schema, so it is a TypeError, never a
+diagnostic. None and a missing key are the same: nothing was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..errors import Mark
+from ..tree import Map, Seq
+
+
+def text(source: Map, key: str) -> str | None:
+    """The text under `key`."""
+    value = source.get(key)
+    if value is None or isinstance(value, str):
+        return value
+    raise _unexpected(source, key, "text")
+
+
+def number(source: Map, key: str) -> int | None:
+    """The whole number under `key`; true and false are none."""
+    value = source.get(key)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise _unexpected(source, key, "a whole number")
+
+
+def flag(source: Map, key: str, *, default: bool = False) -> bool:
+    """The truth value under `key`."""
+    value = source.get(key)
+    if value is None:
+        return default
+    if isinstance(value, bool):
+        return value
+    raise _unexpected(source, key, "true or false")
+
+
+def scalars(source: Map) -> dict[str, str]:
+    """A flat map as text: true and false become 1 and 0, as the kernel writes them."""
+    return {key: str(int(value)) if isinstance(value, bool) else str(value) for key, value in source.items()}
+
+
+def section(source: Map, key: str) -> Map:
+    """The map under `key`; an empty one when there is none."""
+    value = source.get(key)
+    if value is None:
+        return Map(source.mark)
+    if isinstance(value, Map):
+        return value
+    raise _unexpected(source, key, "a map")
+
+
+def sections(source: Map, key: str) -> Iterator[tuple[str, Map, Mark]]:
+    """The maps in the map under `key`, in file order: name, content, and the place of the name."""
+    outer = section(source, key)
+    for name in outer:
+        yield name, section(outer, name), outer.key_mark(name)
+
+
+def items(source: Map, key: str) -> Iterator[tuple[object, Mark]]:
+    """The items of the list under `key`, each with its place."""
+    value = source.get(key)
+    if value is None:
+        return
+    if not isinstance(value, Seq):
+        raise _unexpected(source, key, "a list")
+    for place, item in enumerate(value):
+        yield item, value.marks[place] if place < len(value.marks) else source.value_mark(key)
+
+
+def maps(source: Map, key: str) -> Iterator[Map]:
+    """The items of a list of maps under `key`."""
+    for item, mark in items(source, key):
+        if not isinstance(item, Map):
+            raise TypeError(f"{mark}: item of '{key}' is {type(item).__name__}, not a map")
+        yield item
+
+
+def texts(source: Map, key: str) -> Iterator[tuple[str, Mark]]:
+    """The items of a list of text under `key`, each with its place."""
+    for item, mark in items(source, key):
+        if not isinstance(item, str):
+            raise TypeError(f"{mark}: item of '{key}' is {type(item).__name__}, not text")
+        yield item, mark
+
+
+def _unexpected(source: Map, key: str, expected: str) -> TypeError:
+    return TypeError(f"{source.value_mark(key)}: '{key}' is {type(source[key]).__name__}, not {expected}")

@@ -1,0 +1,72 @@
+"""Names of interfaces: what the kernel takes, and that no two links of the host get the same. Pure.
+
+Everything that a topology puts into the host shares one name space: bridges, host ends of endpoints, interfaces of a
+`host: true` sandbox, adopted and enslaved links. Derived names are shortened, so a clash may be invisible in the files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from .. import names
+from ..errors import Diagnostic, Mark
+from ..model import Network, Sandbox, SandboxKind
+from .addresses import Fault
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+_RESERVED = {
+    "lo": "is the loopback interface that every sandbox has",
+    "all": "means every interface in /proc/sys/net",
+    "default": "means future interfaces in /proc/sys/net",
+}
+
+
+def name_fault(name: str) -> Fault | None:
+    """Why this cannot be the name of an interface."""
+    if reason := _RESERVED.get(name):
+        return Fault("bad-name", f"'{name}' {reason}", "choose another interface name, such as eth0")
+    if len(name.encode()) > names.IFNAMSIZ:
+        hint = f"shorten it to {names.IFNAMSIZ}: the kernel's limit"
+        return Fault("bad-name", f"interface name '{name}' has {len(name.encode())} bytes", hint)
+    if not _NAME.fullmatch(name):
+        hint = "use letters, digits, '_', '.' and '-', and no '.' in front"
+        return Fault("bad-name", f"'{name}' is not an interface name", hint)
+    return None
+
+
+class _Use(NamedTuple):
+    name: str
+    what: str
+    mark: Mark
+
+
+def check_host_names(
+    topology: str, networks: Iterable[Network], sandboxes: Iterable[Sandbox]
+) -> Iterator[Diagnostic]:
+    """A diagnostic for each link of the host whose name another one of this topology has."""
+    first: dict[str, _Use] = {}
+    for use in _uses(topology, networks, sandboxes):
+        earlier = first.setdefault(use.name, use)
+        if earlier is not use:
+            message = f"{use.what} and {earlier.what} are both '{use.name}' in the host"
+            hint = "rename one of them; a network takes another device name from options.name"
+            yield Diagnostic(
+                "bad-name", message, use.mark, hint, ((f"{earlier.what} is here", earlier.mark),)
+            )
+
+
+def _uses(topology: str, networks: Iterable[Network], sandboxes: Iterable[Sandbox]) -> Iterator[_Use]:
+    for network in networks:
+        device = network.options.name or names.link(topology, network.name)
+        yield _Use(device, f"the bridge of network '{network.name}'", network.mark)
+        for port in network.options.ports:
+            yield _Use(port, f"the port '{port}' of network '{network.name}'", network.mark)
+    for sandbox in sandboxes:
+        for endpoint in sandbox.endpoints:
+            title = f"{sandbox.name}/{endpoint.name}"
+            outer = names.link(topology, sandbox.name, endpoint.name)
+            yield _Use(outer, f"the host end of '{title}'", endpoint.mark)
+            if sandbox.kind is SandboxKind.HOST:
+                yield _Use(endpoint.name, f"the interface '{title}'", endpoint.mark)
