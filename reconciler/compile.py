@@ -12,7 +12,7 @@ from . import marks, names
 from .drivers import registry
 from .drivers.contract import Driver, Item, Owner, declare
 from .model import RouteType, Sandbox, SandboxKind, StaticRoute, Topology
-from .objects import HOST, Netns, Route, Sysctl
+from .objects import HOST, Key, Netns, Route, Sysctl
 from .sides import Declared, Desired, Requirement
 
 _V6_METRIC = 1024  # net/ipv6: IP6_RT_PRIO_USER, what the kernel uses when no metric is given
@@ -20,7 +20,8 @@ _V6_METRIC = 1024  # net/ipv6: IP6_RT_PRIO_USER, what the kernel uses when no me
 
 def compile_topology(topology: Topology, drivers: Mapping[str, Driver] = registry) -> Desired:
     """Every kernel object that `topology` declares, and what must already be there."""
-    objects, requirements = {}, []
+    objects: dict[Key, Declared] = {}
+    requirements: list[Requirement] = []
     for item in _items(topology, drivers):
         match item:
             case Requirement():

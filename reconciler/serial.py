@@ -45,7 +45,7 @@ def to_data(obj: KernelObject) -> Data:
             continue
         match name:
             case "kind":
-                data["link"] = _kind_to_data(value)
+                data["link_kind"] = _kind_to_data(value)
             case "port":
                 data["port"] = _plain(value)
             case _:
@@ -72,11 +72,11 @@ def from_data(data: object) -> KernelObject:
 def _from_data(data: Data) -> KernelObject:
     cls = _CLASSES[data["kind"]]
     known = set(_FIELDS[cls])
-    values = {name: value for name, value in data.items() if name not in ("kind", "link", "port")}
+    values = {name: value for name, value in data.items() if name not in ("kind", "link_kind", "port")}
     if not set(values) <= known:
         raise ValueError(f"unknown attributes of a {data['kind']}: {sorted(set(values) - known)}")
     if cls is Link:
-        values["kind"] = _kind_from_data(_mapping(data["link"]))
+        values["kind"] = _kind_from_data(_mapping(data["link_kind"]))
     if "port" in data:
         values["port"] = BridgePort(**data["port"])
     if isinstance(values.get("altnames"), list):

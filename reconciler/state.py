@@ -224,7 +224,7 @@ class Store:
         path, temporary = self.directory / name, self.directory / f".{name}.new"
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(fd, "w") as file:
-            json.dump(data, file, separators=(",", ":"))
+            file.write(json.dumps(data, separators=(",", ":")))  # not json.dump: that one never uses the C encoder
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -243,11 +243,10 @@ class _Batch:
         except KernelError as error:
             self.failures[change.key] = explain(change, Failure(error.errno, error.message))
             return
-        size = sum(len(message.body) + 20 for message in messages)
-        if self._size + size > CHUNK:
-            self._flush()
         self._pending.append((change, messages))
-        self._size += size
+        self._size += sum(len(message.body) + 20 for message in messages)
+        if self._size > CHUNK:
+            self._flush()
 
     def _flush(self) -> None:
         pending, self._pending, self._size = self._pending, [], 0

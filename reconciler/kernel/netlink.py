@@ -97,7 +97,7 @@ class Socket:
         self._socket.close()
 
     def transact(self, messages: Sequence[Message]) -> dict[int, Failure]:
-        """Send `messages`, in order; the failed ones by their index. At most CHUNK bytes unless a single one is larger."""
+        """Send `messages`, in order; the failed ones by their index. Keep them near CHUNK bytes in all."""
         if not messages:
             return {}
         first = self._sequence + 1

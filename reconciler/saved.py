@@ -1,0 +1,140 @@
+"""A plan as a file: what was reviewed is what gets applied, or nothing.
+
+The file holds what is desired, object by object, and the changes that followed when it was written. Applying it looks
+at the kernel again and plans again; if the changes are not the same, the base has moved and the plan is refused,
+naming what moved. So nothing in the file is trusted to be still true, and topology files are not needed to apply it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import serial
+from .errors import Refused, UsageError
+from .model import Leases
+from .objects import Key
+from .plan import Change, Plan
+from .sides import Declared, Desired, Requirement
+
+FORMAT, VERSION = "reconciler-plan", "1.0"
+_SNIFF = f'{{"format":"{FORMAT}"'.encode()
+_LIMIT = 256 << 20
+Step = tuple[str, Key, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPlan:
+    """What a plan file says. `steps` are the changes that were reviewed, reduced to what identifies them."""
+
+    desired: Desired
+    leases: Leases
+    digest: str
+    steps: tuple[Step, ...]
+
+
+def is_saved_plan(path: str) -> bool:
+    """Whether a path names a plan file rather than topology files: by its first bytes, not by its name."""
+    try:
+        if not os.path.isfile(path):
+            return False
+        with open(path, "rb") as file:
+            return file.read(len(_SNIFF)) == _SNIFF
+    except OSError:
+        return False
+
+
+def write(path: str, desired: Desired, leases: Leases, digest: str, plan: Plan) -> None:
+    """Save `plan`. The file is replaced whole or not at all."""
+    data = {
+        "format": FORMAT,
+        "format_version": VERSION,
+        "topology": desired.topology,
+        "digest": digest,
+        "leases": {"networks": dict(leases.networks), "endpoints": dict(leases.endpoints)},
+        "objects": [
+            {"object": serial.to_data(d.object), "origin": d.origin, "mark": serial.mark_to_data(d.mark)}
+            for d in desired.objects.values()
+        ],
+        "requirements": [
+            [list(r.key), r.origin, serial.mark_to_data(r.mark), r.what, r.link_kind] for r in desired.requirements
+        ],
+        "steps": [_step(change) for change in plan.changes],
+    }
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.new")
+    try:
+        temporary.write_text(json.dumps(data, separators=(",", ":")) + "\n")
+        temporary.replace(target)
+    except OSError as error:
+        raise UsageError(f"cannot write the plan to {path}: {error.strerror}") from error
+
+
+def read(path: str) -> SavedPlan:
+    """Read a plan file. Raises UsageError when it is none, or one of a later version."""
+    try:
+        if os.path.getsize(path) > _LIMIT:
+            raise UsageError(f"{path} is too large for a plan")
+        data = json.loads(Path(path).read_text())
+    except OSError as error:
+        raise UsageError(f"cannot read the plan {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is not a plan: {error}") from error
+    if data.get("format_version") != VERSION:
+        version = data.get("format_version")
+        raise UsageError(f"{path} has plan format {version}, this version reads {VERSION}", hint="plan again")
+    try:
+        return _decode(data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"{path} is not a plan that can be read: {error}", hint="plan again") from error
+
+
+def check_base(saved: SavedPlan, now: Plan) -> None:
+    """Raise Refused, naming what moved, unless planning again gives the changes that were saved."""
+    before, after = dict.fromkeys(saved.steps), dict.fromkeys(_tuple(_step(change)) for change in now.changes)
+    if list(before) == list(after):
+        return
+    gone = [f"no longer needed: {_words(step)}" for step in before if step not in after]
+    new = [f"needed now: {_words(step)}" for step in after if step not in before]
+    reasons = (gone + new)[:20] or ["the order of the changes is another"]
+    raise Refused("the saved plan no longer fits this machine", reasons=reasons, hint="plan again and review it")
+
+
+def _step(change: Change) -> list[Any]:
+    """A change with everything that it would do, so that a moved attribute counts as a moved base."""
+    content = {
+        "before": None if change.before is None else serial.to_data(change.before),
+        "after": None if change.after is None else serial.to_data(change.after),
+    }
+    return [change.action.value, list(change.key), json.dumps(content, sort_keys=True, separators=(",", ":"))]
+
+
+def _tuple(step: list[Any]) -> Step:
+    action, key, content = step
+    return (str(action), tuple(key), str(content))
+
+
+def _words(step: Step) -> str:
+    action, (kind, *rest), _ = step
+    return f"{action} {kind} {'/'.join(part for part in rest if part)}"
+
+
+def _decode(data: Mapping[str, Any]) -> SavedPlan:
+    objects = [
+        Declared(serial.from_data(item["object"]), str(item["origin"]), serial.mark_from_data(item["mark"]))
+        for item in data["objects"]
+    ]
+    requirements = tuple(
+        Requirement(tuple(key), str(origin), serial.mark_from_data(mark), str(what), kind)
+        for key, origin, mark, what, kind in data["requirements"]
+    )
+    leases = Leases(
+        {name: tuple(values) for name, values in data["leases"]["networks"].items()},
+        {name: tuple(values) for name, values in data["leases"]["endpoints"].items()},
+    )
+    desired = Desired(str(data["topology"]), {d.object.key: d for d in objects}, requirements)
+    return SavedPlan(desired, leases, str(data["digest"]), tuple(_tuple(step) for step in data["steps"]))

@@ -1,0 +1,243 @@
+"""A kernel made of a dict, with the rules of the real one as far as a plan depends on them.
+
+It refuses what the real one refuses (a second object of the same key, a child without its parent), removes what the
+real one removes by itself (`effects`), and fills in what the real one chooses. The cases in tests/cases run against
+it and against the real kernel, which keeps it honest.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from ipaddress import ip_interface
+from typing import Any, TypeVar
+
+from reconciler import marks, names
+from reconciler.effects import Lost
+from reconciler.errors import KernelError
+from reconciler.interrupts import Interrupts
+from reconciler.model import IPNetwork
+from reconciler.objects import (
+    HOST,
+    Address,
+    Bridge,
+    BridgePort,
+    Key,
+    KernelObject,
+    Link,
+    Netns,
+    Port,
+    Route,
+    Sysctl,
+    Veth,
+    parents,
+)
+from reconciler.outcome import Outcome
+from reconciler.plan import Action, Change
+from reconciler.sides import Found, Observed, Scope
+from reconciler.state import Store
+
+T = TypeVar("T")
+
+
+class FakeKernel:
+    """Implements `apply.Kernel`. `fail_at` makes the n-th change (from 1) fail with EBUSY, `kill_at` raises Killed."""
+
+    def __init__(self, *, fail_at: int = 0, kill_at: int = 0) -> None:
+        self.objects: dict[Key, KernelObject] = {}
+        self.marked: set[Key] = set()
+        self.messages = 0
+        self.priors: dict[Key, str] = {}
+        self.fail_at, self.kill_at, self.tried = fail_at, kill_at, 0
+
+    # -- what apply needs ------------------------------------------------------------------------------------------
+
+    def observe(self, scope: Scope) -> Observed:
+        """Everything, with ownership decided as the real one does."""
+        found: dict[Key, Found] = {}
+        for key, obj in sorted(self.objects.items(), key=lambda item: _rank(item[1])):
+            if isinstance(obj, Sysctl) and key not in scope.sysctls:
+                continue
+            ours, origin = self._owner(obj, scope, found)
+            found[key] = Found(obj, ours, origin)
+            if isinstance(obj, Link) and obj.netns == HOST and not ours:
+                port = Port(netns=HOST, name=obj.name, master=obj.master, port=obj.port)
+                found[port.key] = Found(port, ours=False)
+        return Observed(found)
+
+    def execute(self, changes: Sequence[Change]) -> list[Outcome]:
+        """One change after the other; what depends on a failed one is blocked."""
+        failed: set[Key] = set()
+        outcomes = []
+        for change in changes:
+            self.tried += 1
+            if self.tried == self.kill_at:
+                raise Killed
+            needed = () if change.action is Action.DELETE else (change.key, *parents(change.object))
+            blocker = next((key for key in needed if key in failed), None)
+            error = None
+            if blocker is None:
+                error = self._refusal(change) if self.tried != self.fail_at else _error(errno.EBUSY)
+                if error is None:
+                    self._carry_out(change)
+                    self.messages += 1
+            if blocker or error:
+                failed.add(change.key)
+            outcomes.append(Outcome(change, error, blocker))
+        return outcomes
+
+    def wait_ready(
+        self, scope: Scope, unready: Mapping[Key, str], timeout: float, interrupts: Interrupts
+    ) -> Mapping[Key, str]:
+        """Nothing here ever is unready."""
+        return {}
+
+    def clean_up(self, store: Store) -> None:
+        """There are no directories."""
+        store.remove()
+
+    def host_prefixes(self, topology: str) -> Sequence[IPNetwork]:
+        """This host routes nothing."""
+        return ()
+
+    # -- the rules -------------------------------------------------------------------------------------------------
+
+    def _owner(self, obj: KernelObject, scope: Scope, found: Mapping[Key, Found]) -> tuple[bool, str | None]:
+        match obj:
+            case Netns(alias=alias) | Link(alias=alias):
+                owner = marks.owner(alias)
+                if owner is None or owner.topology != scope.topology:
+                    return False, None
+                if isinstance(obj, Netns):
+                    sandbox = owner.origin.removeprefix("sandbox/")
+                    return obj.netns == names.netns(scope.topology, sandbox), owner.origin
+                return True, owner.origin
+            case Address(link=link) | Route(dev=link):
+                if obj.key not in self.marked:
+                    return False, None
+                for parent in (("link", obj.netns, link or ""), ("netns", obj.netns)):
+                    if (above := found.get(parent)) is not None and above.ours:
+                        return True, above.origin
+                return obj.key in scope.claims, None
+            case _:
+                return False, None
+
+    def _refusal(self, change: Change) -> KernelError | None:
+        obj = change.object
+        if change.action is Action.DELETE:
+            return None if isinstance(obj, Port) or obj.key in self.objects else _error(errno.ENODEV)
+        missing = [key for key in parents(obj) if key not in self.objects and key != ("netns", HOST)]
+        if missing and not isinstance(obj, Sysctl):
+            return _error(errno.ENODEV)
+        by_peer = isinstance(obj, Link) and isinstance(obj.kind, Veth) and obj.kind.made_by_peer
+        exists = obj.key in self.objects
+        if change.action is Action.CREATE and exists and not by_peer and not isinstance(obj, Sysctl):
+            return _error(errno.EEXIST)
+        if change.action is Action.UPDATE and not exists and not isinstance(obj, Port):
+            return _error(errno.ENODEV)
+        return None
+
+    def _carry_out(self, change: Change) -> None:
+        obj = change.object
+        match change.action, obj:
+            case Action.DELETE, Sysctl():
+                self.objects[obj.key] = obj
+            case Action.DELETE, Port():
+                self._enslave(obj, None)
+            case Action.DELETE, _:
+                self.delete(obj.key)
+            case _, Port():
+                self._enslave(obj, obj.master)
+            case _, Address() | Route():
+                self.put(obj, marked=True)
+            case _:
+                if isinstance(obj, Sysctl):
+                    old = self.objects.get(obj.key)  # a new namespace or link comes with all its parameters
+                    self.priors.setdefault(obj.key, str(old.value) if isinstance(old, Sysctl) else "0")
+                self.put(obj)
+
+    # -- hands of the kernel and of vandals ------------------------------------------------------------------------
+
+    def put(self, obj: KernelObject, *, marked: bool = False) -> None:
+        """Create `obj`, or bring what it asks for onto the object that is there."""
+        there = self.objects.get(obj.key)
+        if isinstance(obj, Link):
+            obj = _link(obj, there if isinstance(there, Link) else None)
+            self._make_peer(obj)
+        elif isinstance(obj, Address):
+            obj = replace(obj, permanent=True, secondary=self._is_secondary(obj))
+        elif there is not None:
+            obj = _over(there, obj)
+        self.objects[obj.key] = obj
+        if marked:
+            self.marked.add(obj.key)
+
+    def delete(self, key: Key) -> None:
+        """Delete an object and what goes with it."""
+        lost = Lost(self.objects)
+        lost.delete([key])
+        for gone in lost.gone:
+            self.objects.pop(gone, None)
+            self.marked.discard(gone)
+        for released in lost.released:
+            held = self.objects[released]
+            if isinstance(held, Link):
+                self.objects[released] = replace(held, master=None, port=None)
+
+    def _make_peer(self, link: Link) -> None:
+        peer = link.kind.peer if isinstance(link.kind, Veth) else None
+        if peer is not None and ("link", *peer) not in self.objects:
+            other = Link(netns=peer.netns, name=peer.name, kind=Veth(peer=link.ref))
+            self.objects[other.key] = _link(other, None)
+
+    def _is_secondary(self, new: Address) -> bool:
+        network = ip_interface(new.address).network
+        return network.version == 4 and any(
+            isinstance(old, Address)
+            and (old.netns, old.link) == (new.netns, new.link)
+            and old.key != new.key
+            and ip_interface(old.address).network == network
+            for old in self.objects.values()
+        )
+
+    def _enslave(self, port: Port, master: str | None) -> None:
+        link = self.objects["link", port.netns, port.name]
+        assert isinstance(link, Link)
+        self.objects[link.key] = replace(link, master=master, port=BridgePort() if master else None)
+
+
+class Killed(Exception):  # noqa: N818 - an event, not an error
+    """The process is dead."""
+
+
+def _error(number: int) -> KernelError:
+    return KernelError(f"fake: {errno.errorcode[number]}", errno=number)
+
+
+def _rank(obj: KernelObject) -> int:
+    return 0 if isinstance(obj, Netns) else 1 if isinstance(obj, Link) else 2
+
+
+def _over(old: T, new: T) -> T:
+    asked: dict[str, Any] = {
+        f.name: value
+        for f in fields(new)  # type: ignore[arg-type]
+        if f.init and (value := getattr(new, f.name)) is not None
+    }
+    return replace(old, **asked)  # type: ignore[type-var]
+
+
+def _link(new: Link, old: Link | None) -> Link:
+    if old is None:
+        kind = new.kind
+        if isinstance(kind, Bridge):
+            kind = _over(Bridge(stp=False, ageing_time=30000, forward_delay=1500), kind)
+        old = Link(netns=new.netns, name=new.name, kind=kind, mtu=1500, mac="02:fa:fa:fa:fa:fa", up=False)
+        old = replace(old, group=0, altnames=(), addrgen="eui64")
+    merged = _over(replace(old, port=None), replace(new, kind=old.kind, port=None))
+    if isinstance(new.kind, Bridge) and isinstance(old.kind, Bridge):
+        merged = replace(merged, kind=_over(old.kind, new.kind))
+    if merged.master is None:
+        return merged
+    return replace(merged, port=_over(old.port or BridgePort(isolated=False, hairpin=False), new.port or BridgePort()))

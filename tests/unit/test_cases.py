@@ -1,0 +1,95 @@
+"""The data cases against the fake kernel."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler import pipeline
+from reconciler.apply import Options, apply
+from reconciler.errors import Exit
+from reconciler.objects import Sysctl
+from reconciler.pipeline import Loaded, Look
+from tests import cases, vandals
+from tests.cases import Case
+from tests.fake import FakeKernel
+
+ALL = cases.load_all()
+
+
+class Quiet:
+    """A reporter that says nothing."""
+
+    def started(self, total: int) -> None:
+        """Ignored."""
+
+    def progressed(self, done: int) -> None:
+        """Ignored."""
+
+    def waiting(self, missing: int) -> None:
+        """Ignored."""
+
+
+def load(tmp_path: Path, topology: Mapping[str, Any]) -> Loaded:
+    """A topology from a case through the real front end."""
+    file = tmp_path / "case.yaml"
+    file.write_text(json.dumps(topology))
+    return pipeline.load([str(file)], [], tmp_path / "state")
+
+
+def look(loaded: Loaded, kernel: FakeKernel) -> Look:
+    """Observe and plan."""
+    return pipeline.look(loaded.desired, loaded.store, kernel)
+
+
+def run(loaded: Loaded, kernel: FakeKernel) -> Exit:
+    """Plan and apply."""
+    with loaded.store.lock():
+        seen = look(loaded, kernel)
+        result = apply(
+            seen.plan, loaded.desired, loaded.leases, kernel, loaded.store, reporter=Quiet(), options=Options()
+        )
+    return result.exit_code
+
+
+def prepare(case: Case, kernel: FakeKernel, tmp_path: Path) -> None:
+    """Bring the fake kernel to the state in which the case's plan is made."""
+    for step in case.setup:
+        vandals.on_fake(kernel, step)
+    if case.before is not None:
+        assert run(load(tmp_path, case.before), kernel) is Exit.OK
+    for step in case.breaks:
+        vandals.on_fake(kernel, step)
+
+
+@pytest.mark.parametrize("case", ALL, ids=lambda case: case.name)
+def test_plan(case: Case, tmp_path: Path) -> None:
+    """The plan is the expected one, and applying it leaves nothing to plan."""
+    kernel = FakeKernel()
+    prepare(case, kernel, tmp_path)
+    loaded = load(tmp_path, case.edited)
+    declared_parameters(loaded, kernel)
+
+    seen = look(loaded, kernel)
+
+    assert [cases.line(change) for change in seen.plan.changes] == list(case.plan)
+    assert [conflict.message for conflict in seen.plan.conflicts] == list(case.conflicts)
+    if not case.conflicts:
+        assert run(loaded, kernel) is Exit.OK
+        sent = kernel.messages
+        assert look(loaded, kernel).plan.empty
+        assert run(loaded, kernel) is Exit.OK
+        assert kernel.messages == sent
+
+
+def declared_parameters(loaded: Loaded, kernel: FakeKernel) -> None:
+    """Give namespaces that exist the parameters that every namespace has, with another value than declared."""
+    for key, declared in loaded.desired.objects.items():
+        obj = declared.object
+        exists = obj.netns == "" or ("netns", obj.netns) in kernel.objects
+        if isinstance(obj, Sysctl) and obj.link is None and exists and key not in kernel.objects:
+            kernel.put(Sysctl(netns=obj.netns, path=obj.path, value="0"))

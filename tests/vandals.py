@@ -1,0 +1,131 @@
+"""What others do to a machine behind our back, as data, for the fake kernel and for the real one.
+
+    {delete: link|address|route|netns, in: NETNS, …}      {set: link, in: NETNS, name: N, mtu|mac|up|master|stp: V}
+    {add: link|address|route|netns, in: NETNS, …}         {write: PATH, in: NETNS, value: V}
+
+`in` is a namespace, absent for the host. A link is `name` and `type` (bridge or veth), an address `link` and
+`address`, a route `to`, `via` and `proto`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from reconciler.objects import HOST, Address, Bridge, Link, LinkRef, Netns, Route, Sysctl, Veth
+
+if TYPE_CHECKING:
+    from tests.fake import FakeKernel
+    from tests.world import World
+
+Step = Mapping[str, Any]
+METRIC = {4: "0", 6: "1024"}
+
+
+def on_fake(kernel: FakeKernel, step: Step) -> None:
+    """Do one step to the fake kernel."""
+    where = step.get("in", HOST)
+    match step:
+        case {"delete": "link", "name": name}:
+            kernel.delete(("link", where, name))
+        case {"delete": "address", "link": link, "address": address}:
+            kernel.delete(("address", where, link, address))
+        case {"delete": "route", "to": to}:
+            metric = METRIC[6 if ":" in to else 4]
+            kernel.delete(("route", where, to, "254", str(step.get("metric", metric))))
+        case {"delete": "netns", "name": name}:
+            kernel.delete(("netns", name))
+        case {"set": "link", "name": name}:
+            link = kernel.objects["link", where, name]
+            assert isinstance(link, Link)
+            kernel.objects[link.key] = _changed(link, step)
+        case {"add": "link", "name": name, "type": "bridge"}:
+            kernel.put(Link(netns=where, name=name, kind=Bridge()))
+        case {"add": "link", "name": name, "type": "veth", "peer": peer}:
+            kernel.put(Link(netns=where, name=name, kind=Veth(peer=LinkRef(where, peer)), master=step.get("master")))
+        case {"add": "address", "link": link, "address": address}:
+            kernel.put(Address(netns=where, link=link, address=address))
+        case {"add": "route", "to": to, "via": via, "dev": dev}:
+            metric = 1024 if ":" in to else 0
+            kernel.put(Route(netns=where, to=to, metric=metric, type="unicast", via=via, dev=dev))
+        case {"add": "netns", "name": name}:
+            for reference in (name, f"/run/netns/{name}"):  # a file may name it either way
+                kernel.put(Netns(netns=reference, up=False))
+        case {"write": path, "value": value}:
+            kernel.put(Sysctl(netns=where, path=path, value=str(value)))
+        case _:
+            raise AssertionError(f"no such vandal: {step}")
+
+
+def _changed(link: Link, step: Step) -> Link:
+    values = {name: step[name] for name in ("mtu", "mac", "up", "master", "group") if name in step}
+    link = replace(link, **values)
+    if "stp" in step:
+        assert isinstance(link.kind, Bridge)
+        link = replace(link, kind=replace(link.kind, stp=step["stp"]))
+    for name in ("isolated", "hairpin"):
+        if name in step:
+            assert link.port is not None
+            link = replace(link, port=replace(link.port, **{name: step[name]}))
+    if step.get("master", "") is None:
+        link = replace(link, port=None)
+    return link
+
+
+def on_world(world: World, step: Step) -> None:
+    """Do one step to the real kernel, with the field's own tools."""
+    where = step.get("in")
+
+    def run(*argv: Any) -> None:
+        world.run("ip", *map(str, argv), netns=where)
+
+    match step:
+        case {"delete": "link", "name": name}:
+            run("link", "del", name)
+        case {"delete": "address", "link": link, "address": address}:
+            run("addr", "del", address, "dev", link)
+        case {"delete": "route", "to": to}:
+            run("-6" if ":" in to else "-4", "route", "del", to)
+        case {"delete": "netns", "name": name}:
+            world.run("ip", "netns", "del", name)
+        case {"set": "link", "name": name}:
+            for words in _set_words(step):
+                run("link", "set", "dev", name, *words)
+        case {"add": "link", "name": name, "type": "bridge"}:
+            run("link", "add", "name", name, "type", "bridge")
+        case {"add": "link", "name": name, "type": "veth", "peer": peer}:
+            run("link", "add", "name", name, "type", "veth", "peer", "name", peer)
+            if "master" in step:
+                run("link", "set", "dev", name, "master", step["master"])
+        case {"add": "address", "link": link, "address": address}:
+            run("addr", "add", address, "dev", link)
+        case {"add": "route", "to": to, "via": via, "dev": dev}:
+            run("route", "add", to, "via", via, "dev", dev)
+        case {"add": "netns", "name": name}:
+            world.run("ip", "netns", "add", name)
+        case {"write": path, "value": value}:
+            world.run("sysctl", "-qw", f"{path}={value}", netns=where)
+        case _:
+            raise AssertionError(f"no such vandal: {step}")
+
+
+def _set_words(step: Step) -> list[tuple[Any, ...]]:
+    words: list[tuple[Any, ...]] = []
+    for name, value in step.items():
+        match name, value:
+            case "mtu" | "group", _:
+                words.append((name, value))
+            case "mac", _:
+                words.append(("address", value))
+            case "up", _:
+                words.append(("up" if value else "down",))
+            case "master", None:
+                words.append(("nomaster",))
+            case "master", _:
+                words.append(("master", value))
+            case "stp", _:
+                words.append(("type", "bridge", "stp_state", int(value)))
+            case ("isolated" | "hairpin"), _:
+                words.append(("type", "bridge_slave", name, "on" if value else "off"))
+    return words
