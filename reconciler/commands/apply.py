@@ -1,0 +1,163 @@
+"""`apply`: plan under the lock, ask where something is taken away, carry out, verify, report.
+
+A saved plan takes the same way; it only brings its desired side along and is refused when its base has moved.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from .. import pipeline, saved
+from ..apply import Kernel, Options, Result, apply
+from ..errors import Exit, UsageError
+from ..kernel.linux import Linux
+from ..model import Leases, Topology
+from ..pipeline import Loaded, Look
+from ..render import documents
+from ..render import plan as render_plan
+from ..render import result as render
+from ..render.plan import PlanView
+from ..saved import SavedPlan
+from ..sides import Desired
+from ..state import Store
+from . import consent
+from .console import Console
+from .inputs import Inputs, inputs, state_dir, topology_name
+from .plan import mention_interrupted, refuse_conflicts
+from .progress import Progress
+
+
+class Job(NamedTuple):
+    """What to apply, from files or from a saved plan. `again` is the command line that would do it once more."""
+
+    desired: Desired
+    leases: Leases
+    store: Store
+    digest: str
+    files: tuple[str, ...]
+    title: str
+    again: str
+    command: str = "apply"
+    topology: Topology | None = None
+    saved: SavedPlan | None = None
+    named: Inputs | None = None
+
+
+def run(args: Namespace, console: Console) -> int:
+    """Apply files or a saved plan; the exit code says how it went."""
+    options = Options(wait=not args.no_wait, timeout=args.timeout)
+    with _prepared(args) as job:
+        return carry_out(job, console, options, yes=args.yes)
+
+
+@contextmanager
+def _prepared(args: Namespace) -> Iterator[Job]:
+    """The job, with its topology's lock held."""
+    plan_files = [path for path in (*args.paths, *args.files) if saved.is_saved_plan(path)]
+    if plan_files:
+        if len(args.paths) != 1 or args.files:
+            raise UsageError("a saved plan is applied alone", hint=f"reconciler apply {plan_files[0]}")
+        with _from_saved_plan(args) as job:
+            yield job
+        return
+    named = inputs(args)
+    loaded = pipeline.load(named.paths, named.overrides, state_dir(args))
+    with loaded.store.lock():
+        if _outdated(loaded):
+            loaded = pipeline.load(named.paths, named.overrides, state_dir(args))
+        yield _from_files(loaded, named)
+
+
+@contextmanager
+def _from_saved_plan(args: Namespace) -> Iterator[Job]:
+    path = args.paths[0]
+    plan = saved.read(path)
+    store = Store(state_dir(args), topology_name(plan.desired.topology))
+    with store.lock():
+        yield Job(
+            plan.desired, plan.leases, store, plan.digest, (), path, f"reconciler apply {path}", saved=plan
+        )
+
+
+def _from_files(loaded: Loaded, named: Inputs) -> Job:
+    return Job(
+        loaded.desired,
+        loaded.leases,
+        loaded.store,
+        loaded.expanded.digest,
+        loaded.expanded.files,
+        named.title,
+        f"reconciler apply {named.as_arguments}",
+        topology=loaded.topology,
+        named=named,
+    )
+
+
+def _outdated(loaded: Loaded) -> bool:
+    """Whether another run dealt addresses between our reading and our lock."""
+    stored, ours = loaded.store.leases(), loaded.leases
+    return any(
+        mine.get(key, held) != held
+        for theirs, mine in ((stored.networks, ours.networks), (stored.endpoints, ours.endpoints))
+        for key, held in theirs.items()
+    )
+
+
+def carry_out(job: Job, console: Console, options: Options, *, yes: bool) -> int:
+    """Plan, ask, apply, report. The caller holds the lock."""
+    kernel = Linux(job.store)
+    mention_interrupted(job.store, console)
+    look = pipeline.look(job.desired, job.store, kernel)
+    if job.saved is not None:
+        saved.check_base(job.saved, look.plan)
+    if look.plan.empty:
+        return _nothing_to_do(job, look, kernel, console)
+    if not console.json:
+        console.result(render_plan.text(_view(job, look), console.out))
+    refuse_conflicts(look, job.named)
+    if not consent.require(look.plan, console, yes=yes):
+        console.notice("Nothing was done.\n")
+        return Exit.REFUSED
+    result = _apply(job, look, kernel, console, options)
+    _report(job, result, console)
+    return result.exit_code
+
+
+def _view(job: Job, look: Look) -> PlanView:
+    return PlanView(
+        look.plan, job.title, look.seconds, job.topology, job.desired, destroying=job.command == "destroy"
+    )
+
+
+def _nothing_to_do(job: Job, look: Look, kernel: Kernel, console: Console) -> int:
+    if not job.desired.objects:
+        kernel.clean_up(job.store)
+    if console.json:
+        console.document(documents.applied(Result(look.plan, ()), job.files, job.digest, job.desired))
+    else:
+        console.success(render_plan.text(_view(job, look), console.out))
+    return Exit.OK
+
+
+def _apply(job: Job, look: Look, kernel: Kernel, console: Console, options: Options) -> Result:
+    progress = Progress(quiet=console.quiet)
+    options = Options(options.wait, options.timeout, job.command, job.digest)
+    try:
+        return apply(
+            look.plan, job.desired, job.leases, kernel, job.store, reporter=progress, options=options
+        )
+    finally:
+        progress.finish()
+
+
+def _report(job: Job, result: Result, console: Console) -> None:
+    if console.json:
+        console.document(documents.applied(result, job.files, job.digest, job.desired))
+    text = render.text(result, console.err, command=job.command, again=job.again)
+    if result.exit_code is not Exit.OK:
+        console.problem(text)
+    elif not console.json:
+        console.success(f"\n{text}")

@@ -1,0 +1,272 @@
+"""Every command and every flag: the argparse tree, with suggestions for what was mistyped.
+
+Imports argparse only. Global flags are accepted before and after the command; a flag also has an environment variable
+where a whole session may want it. Usage errors end the process with exit code 2 and say what was probably meant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import NoReturn, Protocol
+
+from .console import Console
+
+PROGRAM = "reconciler"
+_USAGE = 2
+_CHOICE = re.compile(r"invalid choice: '(.*?)'")
+
+_EPILOG = """\
+PATH is a topology file, a directory of them, a pattern, or '-'; without one, ./topologies or ./*.topo.yaml is read.
+Several PATHs are merged side by side. With -f the first is the base and every further one overrides what came before.
+
+exit codes: 0 done or nothing to do, 1 a step failed, 2 wrong command line, 3 topology invalid, 4 changes pending,
+5 refused, 6 locked by another reconciler, 7 time-out, 8 this host cannot, 130/143 stopped by a signal
+"""
+
+
+class Command(Protocol):
+    """What the module of a command offers."""
+
+    def run(self, args: argparse.Namespace, console: Console) -> int:
+        """Do it; the exit code."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with our wording of errors: what is wrong, what was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        hint = f"run `{self.prog} --help` to see what is possible"
+        if (choice := _CHOICE.search(message)) is not None:
+            message = f"there is no command '{choice[1]}'" if "COMMAND" in message else message
+            if close := difflib.get_close_matches(choice[1], _COMMANDS, 1):
+                hint = f"did you mean '{close[0]}'?"
+        fail(message, hint)
+
+
+def fail(message: str, hint: str) -> NoReturn:
+    """End with a usage error."""
+    clean = message.encode("unicode_escape").decode("ascii") if not message.isprintable() else message
+    sys.stderr.write(f"error: {clean}\n  {hint}\n")
+    sys.exit(_USAGE)
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The parsed command line. Exits for --help and for mistakes."""
+    head, tail = _split(argv)
+    parser = _build()
+    # A bare --exit-code must not swallow the path behind it; only --exit-code=N carries a value.
+    args, unknown = parser.parse_known_args(
+        ["--exit-code=4" if word == "--exit-code" else word for word in head]
+    )
+    if args.command is None:
+        parser.print_help(sys.stderr)
+        sys.exit(_USAGE)
+    if unknown:
+        _refuse(unknown[0], args.command, parser)
+    if args.command == "exec":
+        args.program = tail
+    return _with_defaults(args)
+
+
+def load(command: str) -> Command:
+    """The module of a command."""
+    module: Command = importlib.import_module(f".{command}", __package__)
+    return module
+
+
+def _split(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Everything behind `--` of `exec` belongs to the program that is started."""
+    if "--" not in argv or "exec" not in argv[: argv.index("--")]:
+        return argv, []
+    return argv[: argv.index("--")], argv[argv.index("--") + 1 :]
+
+
+def _refuse(word: str, command: str, parser: argparse.ArgumentParser) -> NoReturn:
+    if not word.startswith("-"):
+        fail(f"'{word}' is one argument too many for '{command}'", f"run `{PROGRAM} {command} --help`")
+    name = word.partition("=")[0]
+    close = difflib.get_close_matches(name, _options(parser, command), 1)
+    hint = f"did you mean '{close[0]}'?" if close else f"run `{PROGRAM} {command} --help`"
+    fail(f"'{command}' knows no flag '{name}'", hint)
+
+
+def _options(parser: argparse.ArgumentParser, command: str) -> list[str]:
+    chosen = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices[command]  # noqa: SLF001  # argparse offers no other way to ask
+    return [option for action in chosen._actions for option in action.option_strings]  # noqa: SLF001
+
+
+def _with_defaults(args: argparse.Namespace) -> argparse.Namespace:
+    """What was not on the command line: the environment's word, else ours."""
+    color = os.environ.get("RECONCILER_COLOR", "auto")
+    if color not in ("auto", "always", "never"):
+        fail(f"RECONCILER_COLOR is '{color}'", "set it to auto, always or never")
+    defaults = {
+        "quiet": False,
+        "verbose": 0,
+        "color": color,
+        "output": "text",
+        "state_dir": os.environ.get("RECONCILER_STATE_DIR") or "/var/lib/reconciler",
+    }
+    for name, value in defaults.items():
+        if not hasattr(args, name):
+            setattr(args, name, value)
+    return args
+
+
+# --------------------------------------------------------------------------------------------------------- the tree
+
+
+def _build() -> argparse.ArgumentParser:
+    common = _common()
+    parser = _Parser(
+        prog=PROGRAM,
+        description="Make the networks of this host what topology files declare.",
+        epilog=_EPILOG,
+        parents=[common],
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", title="commands", parser_class=_Parser
+    )
+    for name, (text, add) in _COMMANDS.items():
+        sub = commands.add_parser(
+            name, help=text, description=f"{text[0].upper()}{text[1:]}.", parents=[common], allow_abbrev=False
+        )
+        add(sub)
+    return parser
+
+
+def _common() -> _Parser:
+    parser = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    group = parser.add_argument_group("everywhere")
+    group.add_argument("-q", "--quiet", action="store_true", help="say nothing on success")
+    group.add_argument(
+        "-v", "--verbose", action="count", help="show kernel operations, and tracebacks of bugs"
+    )
+    group.add_argument("--color", choices=("auto", "always", "never"), help="default: auto")
+    group.add_argument(
+        "-o", "--output", choices=("text", "json"), help="format of the result on standard output"
+    )
+    group.add_argument(
+        "--state-dir", metavar="DIR", help="default: /var/lib/reconciler ($RECONCILER_STATE_DIR)"
+    )
+    return parser
+
+
+def _paths(parser: argparse.ArgumentParser, *, metavar: str = "PATH") -> None:
+    parser.add_argument("paths", nargs="*", metavar=metavar, help="topology file, directory, pattern or '-'")
+    _files(parser)
+
+
+def _files(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-f", "--file", action="append", default=[], metavar="PATH", dest="files", help="base, then overrides"
+    )
+
+
+def _name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--name", metavar="TOPOLOGY", help="by name, without any file")
+
+
+def _exit_code(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--exit-code", nargs="?", type=_code, metavar="=N", help="exit with N (4) when changes are pending"
+    )
+
+
+def _consent(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask before deleting or replacing")
+
+
+def _validate(parser: argparse.ArgumentParser) -> None:
+    _paths(parser)
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    _paths(parser)
+    parser.add_argument("--explain", metavar="FIELD", help="where one value comes from, as in web.eth0.mtu")
+
+
+def _plan(parser: argparse.ArgumentParser) -> None:
+    _paths(parser)
+    _exit_code(parser)
+    parser.add_argument("--out", metavar="FILE", help="save the plan, for `apply FILE`")
+    parser.add_argument("--destroy", action="store_true", help="what `destroy` would do")
+
+
+def _apply(parser: argparse.ArgumentParser) -> None:
+    _paths(parser, metavar="PATH|PLANFILE")
+    _consent(parser)
+    parser.add_argument("--no-wait", action="store_true", help="do not wait until everything is ready")
+    parser.add_argument(
+        "--timeout", type=_seconds, default=60.0, metavar="S", help="seconds to wait for readiness (60)"
+    )
+
+
+def _destroy(parser: argparse.ArgumentParser) -> None:
+    _paths(parser)
+    _name(parser)
+    _consent(parser)
+
+
+def _status(parser: argparse.ArgumentParser) -> None:
+    _paths(parser)
+    _exit_code(parser)
+
+
+def _show(parser: argparse.ArgumentParser) -> None:
+    _paths(parser)
+    _name(parser)
+    parser.add_argument("--netns", metavar="NAME", help="only this namespace; 'host' is the host's own")
+    parser.add_argument("--sandbox", metavar="NAME", help="only this sandbox")
+    parser.add_argument("--foreign", action="store_true", help="also what no topology made, everywhere")
+
+
+def _exec(parser: argparse.ArgumentParser) -> None:
+    parser.usage = f"{PROGRAM} exec [-f PATH] [--name TOPOLOGY] SANDBOX [-- PROGRAM [ARGUMENT ...]]"
+    parser.add_argument("sandbox", metavar="SANDBOX", help="whose namespace to enter")
+    _files(parser)
+    _name(parser)
+    parser.set_defaults(paths=[], program=[])
+
+
+def _explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("field", nargs="?", default="", metavar="FIELD", help="such as networks.*.subnets")
+
+
+def _nothing(_: argparse.ArgumentParser) -> None:
+    """A command without arguments of its own."""
+
+
+def _code(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) <= 255:
+        raise argparse.ArgumentTypeError(f"'{text}' is no exit code: a number from 0 to 255 is needed")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?s?", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no time: a number of seconds is needed")
+    return float(text.removesuffix("s"))
+
+
+_COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "validate": ("check topology files; needs no privilege and no kernel", _validate),
+    "config": ("print the topology in its one canonical form", _config),
+    "plan": ("show what apply would do", _plan),
+    "apply": ("make the kernel hold what the files declare", _apply),
+    "destroy": ("remove everything that a topology made", _destroy),
+    "status": ("say what the last run did and whether all is in sync and ready", _status),
+    "show": ("list what the kernel holds, ours and foreign", _show),
+    "exec": ("run a program in a sandbox", _exec),
+    "explain": ("describe a field of the topology file", _explain),
+    "schema": ("print the JSON Schema of the topology file", _nothing),
+    "version": ("print the version", _nothing),
+}

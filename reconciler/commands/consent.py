@@ -1,0 +1,30 @@
+"""The question before something is taken away: additions need none, deletions and replacements do."""
+
+from __future__ import annotations
+
+from ..errors import Refused
+from ..plan import Plan
+from ..render.entries import Verb, entries
+from ..render.style import counted
+from .console import Console
+
+
+def require(plan: Plan, console: Console, *, yes: bool) -> bool:
+    """Whether to go on. Raises Refused where nobody can be asked and `--yes` is missing."""
+    found = entries(plan.changes)
+    deleted = [entry.address for entry in found if entry.verb is Verb.DELETE]
+    replaced = [entry.address for entry in found if entry.verb is Verb.REPLACE]
+    if yes or not (deleted or replaced):
+        return True
+    what = " and ".join(
+        f"{verb} {counted(len(addresses), 'object')}"
+        for verb, addresses in (("deletes", deleted), ("replaces", replaced))
+        if addresses
+    )
+    if console.can_ask():
+        return console.ask(f"This {what}. Go on?")
+    raise Refused(
+        f"this {what}, and nobody can be asked here; nothing was done",
+        reasons=[*(f"delete {name}" for name in deleted), *(f"replace {name}" for name in replaced)][:20],
+        hint="add --yes if that is meant",
+    )

@@ -1,0 +1,56 @@
+"""`destroy`: the plan for nothing declared. Works by name too, when the files are gone or broken."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from .. import expand
+from ..apply import Options
+from ..errors import TopologyError
+from ..model import Leases
+from ..sides import Desired
+from ..state import Store
+from .apply import Job, carry_out
+from .console import Console
+from .inputs import inputs, refuse_both, state_dir, topology_name
+
+
+def run(args: Namespace, console: Console) -> int:
+    """Remove everything that the topology made; the exit code says how it went."""
+    refuse_both(args)
+    job = _by_name(args) if args.name else _by_files(args, console)
+    with job.store.lock():
+        return carry_out(job, console, Options(wait=False), yes=args.yes)
+
+
+def _by_name(args: Namespace) -> Job:
+    name = topology_name(args.name)
+    return Job(
+        Desired(name),
+        Leases(),
+        Store(state_dir(args), name),
+        "",
+        (),
+        name,
+        f"reconciler destroy --name {name}",
+        "destroy",
+    )
+
+
+def _by_files(args: Namespace, console: Console) -> Job:
+    named = inputs(args)
+    try:
+        expanded = expand.load(named.paths, named.overrides)
+    except TopologyError:
+        console.notice("note: the files are broken; `reconciler destroy --name TOPOLOGY` does without them\n")
+        raise
+    return Job(
+        Desired(expanded.name),
+        Leases(),
+        Store(state_dir(args), expanded.name),
+        expanded.digest,
+        expanded.files,
+        named.title,
+        f"reconciler destroy {named.as_arguments}",
+        "destroy",
+    )

@@ -1,0 +1,80 @@
+"""`plan`: look, compare, show. Never gets anything that could write to the kernel."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from .. import expand, pipeline, saved
+from ..errors import Exit, Refused
+from ..kernel.linux import Linux
+from ..model import Leases
+from ..pipeline import Look
+from ..render import documents
+from ..render import plan as render
+from ..render.plan import PlanView
+from ..sides import Desired
+from ..state import Store
+from .console import Console
+from .inputs import Inputs, inputs, state_dir
+
+
+def run(args: Namespace, console: Console) -> int:
+    """The plan; exit code 5 for conflicts, 4 (or N) for pending changes when asked, else 0."""
+    named = inputs(args)
+    if args.destroy:
+        expanded = expand.load(named.paths, named.overrides)
+        desired, leases, topology = Desired(expanded.name), Leases(), None
+        store = Store(state_dir(args), expanded.name)
+    else:
+        loaded = pipeline.load(named.paths, named.overrides, state_dir(args))
+        expanded, topology = loaded.expanded, loaded.topology
+        desired, leases, store = loaded.desired, loaded.leases, loaded.store
+    mention_interrupted(store, console)
+    look = pipeline.look(desired, store, Linux(store))
+    if console.json:
+        console.document(documents.plan(look.plan, expanded.files, expanded.digest, desired))
+    else:
+        view = PlanView(look.plan, named.title, look.seconds, topology, desired, destroying=args.destroy)
+        console.result(render.text(view, console.out))
+    if args.out:
+        _save(args.out, desired, leases, expanded.digest, look, console)
+    return _exit_code(args, look)
+
+
+def mention_interrupted(store: Store, console: Console) -> None:
+    """A run that was cut short is worth a line: it explains what the plan shows."""
+    interrupted = store.interrupted()
+    if interrupted is not None:
+        console.notice(
+            f"note: {interrupted.command or 'a run'} of {interrupted.started or 'unknown time'} was cut short; "
+            "what it left is in this plan\n"
+        )
+
+
+def refuse_conflicts(look: Look, named: Inputs | None) -> None:
+    """Raise Refused when something is in the way; the plan that was shown says what."""
+    if look.plan.conflicts:
+        reasons = [f"{conflict.origin}: {conflict.message}" for conflict in look.plan.conflicts]
+        again = f"reconciler plan {named.as_arguments}" if named is not None else "reconciler plan"
+        raise Refused(
+            f"topology '{look.plan.topology}' cannot be applied on this host now; nothing was done",
+            reasons=reasons[:20],
+            hint=f"see `{again}`",
+        )
+
+
+def _save(path: str, desired: Desired, leases: Leases, digest: str, look: Look, console: Console) -> None:
+    if look.plan.conflicts:
+        console.notice(f"note: {path} is not written, since this plan has conflicts\n")
+        return
+    saved.write(path, desired, leases, digest, look.plan)
+    console.notice(f"Saved. `reconciler apply {path}` carries out exactly this.\n")
+
+
+def _exit_code(args: Namespace, look: Look) -> int:
+    if look.plan.conflicts:
+        return Exit.REFUSED
+    if look.plan.changes and args.exit_code is not None:
+        code: int = args.exit_code
+        return code
+    return Exit.OK

@@ -1,0 +1,263 @@
+"""A plan as people read it: one entry for each address of the topology, however many kernel objects it takes. Pure.
+
+What an entry is called follows from what happens to the things that make up its identity (a namespace, a link):
+created, deleted, both, or neither, which is a change in place. A link that is created because another deletion takes
+it away is a replacement too: its traffic stops meanwhile. Every count that is shown counts entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from ..errors import Mark
+from ..objects import HOST, Address, Link, Netns, Port, Route, Sysctl
+from ..plan import Action, Cause, Change, Plan
+from ..sides import Desired
+from . import words
+from .style import natural, safe
+
+
+class Verb(Enum):
+    """What happens to one address of the topology."""
+
+    CREATE = "create"
+    CHANGE = "change"
+    REPLACE = "replace"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Everything that a plan does for one address; `steps` are (number in the plan, change), in order."""
+
+    address: str
+    verb: Verb
+    steps: tuple[tuple[int, Change], ...]
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The changes without their numbers."""
+        return tuple(change for _, change in self.steps)
+
+    @property
+    def mark(self) -> Mark | None:
+        """The line of a file that asks for it, None for what no file declares."""
+        return next((change.mark for change in self.changes if change.mark is not None), None)
+
+    @property
+    def drift(self) -> bool:
+        """Whether anything in it is drift."""
+        return any(change.cause is Cause.DRIFT for change in self.changes) or any(
+            attribute.cause is Cause.DRIFT for change in self.changes for attribute in change.attributes
+        )
+
+    @property
+    def interrupts(self) -> tuple[str, ...]:
+        """Addresses that lose connectivity meanwhile."""
+        return tuple(sorted({name for change in self.changes for name in change.interrupts}, key=natural))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line below an entry: what differs, from what to what, and why."""
+
+    name: str
+    before: str
+    after: str
+    note: str = ""
+
+
+def entries(changes: Iterable[Change]) -> list[Entry]:
+    """The changes of a plan by address: networks first, then each sandbox followed by its endpoints."""
+    grouped: dict[str, list[tuple[int, Change]]] = {}
+    for number, change in enumerate(changes, 1):
+        grouped.setdefault(change.origin, []).append((number, change))
+    return [
+        Entry(address, _verb([change for _, change in steps]), tuple(steps))
+        for address, steps in sorted(grouped.items(), key=lambda item: natural(item[0]))
+    ]
+
+
+def unchanged(plan: Plan, desired: Desired | None) -> int:
+    """How many declared addresses a plan leaves as they are."""
+    if desired is None:
+        return 0
+    declared = {item.origin for item in desired.objects.values()}
+    return len(declared - {change.origin for change in plan.changes} - {c.origin for c in plan.conflicts})
+
+
+def _verb(changes: Sequence[Change]) -> Verb:
+    things = [change for change in changes if isinstance(change.object, Link | Netns)]
+    created = any(change.action is Action.CREATE for change in things)
+    deleted = any(change.action is Action.DELETE for change in things)
+    lost = any(c.action is Action.CREATE and c.cause is Cause.DEPENDENCY for c in things)
+    if (created and deleted) or lost or any(change.replaces for change in changes):
+        return Verb.REPLACE
+    if created:
+        return Verb.CREATE
+    return Verb.DELETE if deleted else Verb.CHANGE
+
+
+# ------------------------------------------------------------------------------------------ what it is, in one line
+
+
+def summary(entry: Entry, desired: Desired | None) -> str:
+    """What a created entry will be: `bridge br-shop, 10.0.0.1/24`, `10.0.0.2/24 on front`, `namespace shop.web`."""
+    after = [change.after for change in entry.changes if change.after is not None]
+    addresses = [obj.address for obj in after if isinstance(obj, Address)]
+    links = [obj for obj in after if isinstance(obj, Link)]
+    if "/endpoint/" in entry.address:
+        master = next((link.master for link in links if link.master), None)
+        on = f"on {_network(master, desired)}" if master else ""
+        return " ".join(part for part in (", ".join(addresses), on) if part)
+    parts = [words.object_name(obj) for obj in after if isinstance(obj, Netns | Link)] + addresses
+    parts += [f"mtu {link.mtu}" for link in links if link.mtu is not None]
+    for kind, noun in ((Route, "route"), (Sysctl, "parameter")):
+        number = sum(1 for obj in after if isinstance(obj, kind))
+        if number and "sandbox/" in entry.address:
+            parts.append(f"{number} {noun}{'s' if number > 1 else ''}")
+    return ", ".join(parts)
+
+
+def _network(bridge: str, desired: Desired | None) -> str:
+    """The network that a bridge device stands for, else the device's own name."""
+    if desired is not None:
+        key = ("link", HOST, bridge)
+        if (declared := desired.objects.get(key)) is not None:
+            return declared.origin.removeprefix("network/")
+        for wanted in desired.requirements:
+            if wanted.key == key and wanted.origin.startswith("network/"):
+                return wanted.origin.removeprefix("network/")
+    return safe(bridge)
+
+
+# ---------------------------------------------------------------------------------------------- what differs in it
+
+
+def rows(entry: Entry) -> list[Row]:
+    """What changes in an entry that exists before and after; empty for plain creations and deletions."""
+    if entry.verb in (Verb.CREATE, Verb.DELETE):
+        return []
+    found: dict[Row, None] = {}
+    if entry.verb is Verb.REPLACE:
+        found.update(dict.fromkeys(_devices(entry)))
+    else:
+        found.update(dict.fromkeys(_address_rows(entry.changes)))
+    for change in entry.changes:
+        if entry.verb is Verb.REPLACE and not change.attributes:
+            continue
+        found.update(dict.fromkeys(_change_rows(change)))
+    return _without_twins(list(found))
+
+
+def note(cause: Cause) -> str:
+    """Why a change is there, where the file alone does not say it."""
+    return {
+        Cause.DECLARED: "",
+        Cause.DRIFT: "drift",
+        Cause.REMOVED: "no longer declared",
+        Cause.DEPENDENCY: "dependency",
+    }[cause]
+
+
+def _devices(entry: Entry) -> list[Row]:
+    """A device that goes and another that comes under a new name."""
+    links = [change for change in entry.changes if isinstance(change.object, Link) and not change.replaces]
+    gone = [c for c in links if c.action is Action.DELETE]
+    new = [c for c in links if c.action is Action.CREATE]
+    if gone and new and not isinstance(gone[0].object, Netns):
+        before, after = words.object_name(gone[0].object), words.object_name(new[0].object)
+        return [Row("device", before, after, "forces replacement")] if before != after else []
+    return []
+
+
+def _address_rows(changes: Sequence[Change]) -> list[Row]:
+    links: dict[tuple[str, str], list[Change]] = {}
+    for change in changes:
+        if isinstance(change.object, Address) and change.action is not Action.UPDATE:
+            links.setdefault((change.object.netns, change.object.link), []).append(change)
+    found = []
+    for touched in links.values():
+        before = [c.object.key[-1] for c in touched if c.action is Action.DELETE]
+        after = [c.object.key[-1] for c in touched if c.action is Action.CREATE]
+        cause = note(touched[-1].cause) if after else ""
+        name = "address" if len(before) < 2 and len(after) < 2 else "addresses"
+        found.append(Row(name, ", ".join(before) or "none", ", ".join(after) or "none", cause))
+    return found
+
+
+def _change_rows(change: Change) -> list[Row]:
+    match change.object, change.action:
+        case Address(), Action.CREATE | Action.DELETE:
+            return []
+        case Route(), Action.CREATE | Action.DELETE:
+            before = words.way(change.before) if isinstance(change.before, Route) else "none"
+            after = words.way(change.after) if isinstance(change.after, Route) else "none"
+            because = note(change.cause) if change.action is Action.CREATE else ""
+            return [Row(f"route {words.destination(_route(change))}", before, after, because)]
+        case Sysctl(path=path), _:
+            return [
+                Row(words.parameter(path), _held(change.before), _held(change.after), _sysctl_note(change))
+            ]
+        case Port(name=name), Action.DELETE:
+            return [Row(f"port {safe(name)}", _held(change.before), "none", note(change.cause))]
+        case _:
+            return [
+                Row(
+                    _label(change, attribute.name),
+                    words.value(attribute.name, attribute.before),
+                    words.value(attribute.name, attribute.after),
+                    "forces replacement" if attribute.forces else note(attribute.cause),
+                )
+                for attribute in change.attributes
+            ]
+
+
+def _route(change: Change) -> Route:
+    assert isinstance(change.object, Route)
+    return change.object
+
+
+def _held(obj: object) -> str:
+    match obj:
+        case Sysctl(value=held):
+            return words.value("value", held)
+        case Port(master=master):
+            return words.value("master", master)
+        case _:
+            return "none"
+
+
+def _sysctl_note(change: Change) -> str:
+    causes = [attribute.cause for attribute in change.attributes] or [change.cause]
+    return note(causes[0])
+
+
+def _label(change: Change, attribute: str) -> str:
+    name = words.attribute_name(attribute)
+    match change.object:
+        case Link(netns=netns) if netns == HOST and "/endpoint/" in change.origin:
+            return f"{name} (host end)"
+        case Address(address=address):
+            return f"address {address} {name}"
+        case Route():
+            return f"route {words.destination(_route(change))} {name}"
+        case Port(name=port):
+            return f"port {safe(port)} {name}"
+        case _:
+            return name
+
+
+def _without_twins(found: list[Row]) -> list[Row]:
+    """Both ends of a pair often change alike: one row says it."""
+    inner = {(row.name, row.before, row.after) for row in found}
+    return [
+        row
+        for row in found
+        if not (
+            row.name.endswith(" (host end)")
+            and (row.name.removesuffix(" (host end)"), row.before, row.after) in inner
+        )
+    ]

@@ -1,0 +1,126 @@
+"""Kernel objects and their attributes in words. Pure.
+
+The kernel's nouns stay (link, route, …), its encodings do not: times are seconds, a missing value is `none`, a mark is
+called a mark. Every text that comes from a file or from the kernel passes through `safe` here.
+"""
+
+from __future__ import annotations
+
+from ..objects import HOST, Address, Bridge, KernelObject, Link, Netns, OtherKind, Port, Route, Sysctl, Value
+from ..plan import Action, Change
+from .style import safe
+
+_NAMES = {
+    "alias": "ownership mark",
+    "group": "link group",
+    "altnames": "further names",
+    "addrgen": "link-local addresses",
+    "master": "port of",
+    "ageing_time": "ageing time",
+    "forward_delay": "forward delay",
+}
+_HUNDREDTHS = ("ageing_time", "forward_delay")
+_VERBS = {Action.CREATE: "create", Action.UPDATE: "change", Action.DELETE: "delete"}
+
+
+def attribute_name(name: str) -> str:
+    """What people call an attribute of `objects`."""
+    return _NAMES.get(name, name)
+
+
+def value(name: str, held: Value) -> str:
+    """The value of an attribute as a reader expects it."""
+    match held:
+        case None | "" | ():
+            return "none"
+        case bool():
+            return "yes" if held else "no"
+        case int() if name in _HUNDREDTHS:
+            return f"{held / 100:g} s"
+        case int() if name == "group":
+            return hex(held)
+        case tuple():
+            return safe(", ".join(held))
+        case _:
+            return safe(str(held))
+
+
+def parameter(path: str) -> str:
+    """A kernel parameter as sysctl(8) writes it; a dot within a link's name becomes a slash, as there."""
+    return safe(path.translate({ord("/"): ".", ord("."): "/"}))
+
+
+def object_name(obj: KernelObject) -> str:
+    """A kernel object in a few words, with its namespace unless that is the host."""
+    where = "" if obj.netns == HOST else f" in {safe(obj.netns)}"
+    match obj:
+        case Netns():
+            return f"namespace {safe(obj.netns)}"
+        case Link():
+            return f"{link_kind(obj)} {safe(obj.name)}{where}"
+        case Port():
+            return f"bridge port {safe(obj.name)}{where}"
+        case Address():
+            return f"address {obj.address} on {safe(obj.link)}{where}"
+        case Route():
+            return f"route {destination(obj)}{where}"
+        case Sysctl():
+            return f"parameter {parameter(obj.path)}{where}"
+
+
+def link_kind(link: Link) -> str:
+    """The kind of a link; devices without one are just links."""
+    return safe(link.kind.name) or "link"
+
+
+def destination(route: Route) -> str:
+    """Where a route leads: its prefix, and table or metric when they are not the usual ones."""
+    usual = 1024 if ":" in route.to else 0
+    extra = ""
+    if route.table != 254:
+        extra += f" table {route.table}"
+    if route.metric != usual:
+        extra += f" metric {route.metric}"
+    to = "default" if route.to in ("0.0.0.0/0", "::/0") else route.to
+    return (f"{to} (v6)" if route.to == "::/0" else to) + extra
+
+
+def way(route: Route) -> str:
+    """How a route gets there: `via 10.0.0.1 dev eth0`, or its type when it leads nowhere."""
+    if route.type not in (None, "unicast"):
+        return str(route.type)
+    parts = [("via", route.via), ("dev", route.dev), ("src", route.src)]
+    text = " ".join(f"{word} {safe(part)}" for word, part in parts if part)
+    return f"{text} onlink" if route.onlink else text
+
+
+def operation(change: Change) -> str:
+    """One step of a plan as the kernel sees it."""
+    what = object_name(change.object)
+    if isinstance(change.object, Sysctl) and isinstance(change.after, Sysctl):
+        return f"set {what} to {value('value', change.after.value)}"
+    if change.action is Action.UPDATE:
+        names = ", ".join(attribute_name(attribute.name) for attribute in change.attributes)
+        return f"change {what}: {names}" if names else f"change {what}"
+    return f"{_VERBS[change.action]} {what}"
+
+
+def link_summary(link: Link) -> str:
+    """A link in one line: kind, mtu, mac, where it is plugged in."""
+    parts = [link_kind(link)]
+    if link.mtu is not None:
+        parts.append(f"mtu {link.mtu}")
+    if link.mac is not None:
+        parts.append(link.mac)
+    if link.master is not None:
+        parts.append(f"port of {safe(link.master)}")
+    if link.up is False:
+        parts.append("down")
+    return ", ".join(parts)
+
+
+def is_bridge(obj: KernelObject) -> bool:
+    """Whether an object is a bridge device."""
+    return isinstance(obj, Link) and (
+        isinstance(obj.kind, Bridge) or (isinstance(obj.kind, OtherKind) and obj.kind.kind == "bridge")
+    )
