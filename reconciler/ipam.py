@@ -13,7 +13,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import NamedTuple
 
 from .errors import Mark
@@ -138,12 +138,12 @@ def allocate(
 def _leased(texts: Iterable[str], version: int) -> list[int]:
     found: list[int] = []
     for text in texts:
+        if (6 if ":" in text else 4) != version:
+            continue
         try:
-            address = ip_address(text)
+            found.append(int(IPv6Address(text) if version == 6 else IPv4Address(text)))
         except ValueError:
             continue
-        if address.version == version:
-            found.append(int(address))
     return found
 
 

@@ -13,9 +13,12 @@ from dataclasses import replace
 
 from ..errors import Diagnostic, Mark, TopologyError
 from ..model import IPAddress, IPNetwork, Leases, Network, Sandbox, Topology
+from ..source import paused_gc
 from ..tree import Map
 from . import fields
-from .endpoints import Reader, allocate_all, finish_endpoints
+from .allocation import allocate_all
+from .endpoints import Reader
+from .interfaces import finish_endpoints
 from .linknames import check_host_names
 from .networks import Draft, drawn, read_networks
 from .ranges import RangeIndex
@@ -48,6 +51,17 @@ def resolve(
     `taken` are prefixes that default pools avoid; prefixes that this topology itself put into the kernel are no part of
     it. The new leases replace the old ones: what is gone from the files is released. Raises TopologyError.
     """
+    with paused_gc():
+        return _resolve(tree, name_mark, files, leases, taken)
+
+
+def _resolve(
+    tree: Map,
+    name_mark: Mark | None,
+    files: tuple[str, ...],
+    leases: Leases,
+    taken: Sequence[IPNetwork],
+) -> tuple[Topology, Leases]:
     found: list[Diagnostic] = []
     name = _name(tree, name_mark, found)
     networks = read_networks(tree, name, leases, taken, found)

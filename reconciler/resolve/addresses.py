@@ -56,7 +56,7 @@ def parse_address(text: str) -> IPAddress | Fault:
         address: IPAddress = IPv6Address(text) if ":" in text else IPv4Address(text)
     except ValueError:
         return Fault("bad-address", f"'{text}' is not an IP address", _advice(text))
-    return _special(address) or address
+    return _special(address, text) or address
 
 
 def parse_interface(text: str) -> tuple[IPAddress, int | None] | Fault:
@@ -124,13 +124,15 @@ def listed(values: Iterable[object]) -> str:
     return ", ".join(words) if len(words) <= 6 else f"{', '.join(words[:5])} and {len(words) - 5} more"
 
 
-def _special(address: IPAddress) -> Fault | None:
+def _special(address: IPAddress, text: str) -> Fault | None:
     value = int(address)
     if address.version == 4 and 1 <= value >> 24 < 224 and value >> 24 != 127:
         return None  # by far the most common case
     for special, what in _SPECIAL:
         if special.version == address.version and address in special:
-            return Fault("bad-address", f"{address} is {what}", "use the address of one machine")
+            mapped = address.ipv4_mapped if address.version == 6 else None
+            hint = f"write '{mapped}'" if mapped else "use the address of one machine"
+            return Fault("bad-address", f"{text} is {what}", hint)
     return None
 
 

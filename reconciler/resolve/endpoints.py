@@ -1,20 +1,20 @@
-"""Endpoints: their networks, addresses, MACs and MTUs. Pure.
+"""Endpoints as declared: their networks, explicit addresses and settings. Pure.
 
-Two passes, because explicit addresses of all sandboxes come before automatic ones of any: `read_endpoint` claims
-what is declared, `allocate_all` hands out the rest, `finish_endpoints` builds the model and checks what depends on
-both. An endpoint with a mistake is still carried along, so that one mistake does not hide others.
+Explicit addresses of all sandboxes come before automatic ones of any, so reading only claims what is declared;
+`allocation` hands out the rest and `interfaces` completes the model. An endpoint with a mistake is carried along, so
+that one mistake does not hide others.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
 
 from ..errors import Diagnostic, Mark
-from ..ipam import BITS, Grant, Holder, Want, allocate, derive_mac, make_address
-from ..model import Endpoint, IPAddress, IPInterface, Leases
+from ..ipam import BITS, Holder, Want, make_address
+from ..model import IPAddress, IPInterface
 from ..tree import Map
 from . import fields
 from .addresses import Fault, listed, parse_interface, parse_mac
@@ -22,8 +22,6 @@ from .linknames import name_fault
 from .networks import Draft, Range, clash, inside
 from .ranges import RangeIndex
 from .sysctls import Setting, endpoint_settings
-
-_MIN_V6_MTU = 1280
 
 
 @dataclass(slots=True)
@@ -70,15 +68,13 @@ class Reader:
         """One endpoint; its explicit addresses are claimed afterwards."""
         draft = EndpointDraft(sandbox, name, mark, source, self._network(sandbox, name, source, mark))
         before = len(self._found)
+        if draft.network is not None:
+            self._read_addresses(draft, draft.network)
+        draft.broken = draft.network is None or draft.network.broken or len(self._found) > before
         if fault := name_fault(name):
             self._found.append(fault.at(mark))
-        if draft.network is None:
-            draft.broken = True
-        else:
-            self._read_addresses(draft, draft.network)
         draft.settings = endpoint_settings(name, source, self._found)
         draft.mac = self._mac(source)
-        draft.broken = draft.broken or len(self._found) > before
         return draft
 
     def _network(self, sandbox: str, name: str, source: Map, mark: Mark) -> Draft | None:
@@ -124,12 +120,14 @@ class Reader:
         ledger = next((one for one in network.ledgers if one.subnet.version == 4), None)
         if ledger is None:
             if not network.broken:
-                message = f"address number {number}: network '{network.name}' has no IPv4 subnet"
+                message = (
+                    f"address number {number} of '{draft.key}': network '{network.name}' has no IPv4 subnet"
+                )
                 hint = "write the address itself, or give the network an IPv4 subnet"
                 self._found.append(Diagnostic("not-in-subnet", message, mark, hint))
             return 4
         if not 0 <= number < ledger.subnet.num_addresses:
-            message = f"address number {number} is beyond subnet {ledger.subnet}"
+            message = f"address number {number} of '{draft.key}' is beyond subnet {ledger.subnet}"
             hint = f"it has the numbers {ledger.first - int(ledger.subnet[0])} to {ledger.last - int(ledger.subnet[0])}"
             self._found.append(Diagnostic("not-in-subnet", message, mark, hint))
             return 4
@@ -151,9 +149,9 @@ class Reader:
         if ledger is None:
             self._extra(draft, network, address, length, mark)
             return address.version if length is None else None
-        fault = inside(address, ledger, f"address {address}")
+        fault = inside(address, ledger, f"address {address} of '{draft.key}'")
         if fault is None and length not in (None, ledger.subnet.prefixlen, BITS[address.version]):
-            message = f"address {address}/{length} has another prefix length than its subnet {ledger.subnet}"
+            message = f"address {address}/{length} of '{draft.key}' has another prefix length than its subnet {ledger.subnet}"
             fault = Fault("not-in-subnet", message, f"write '{address}'")
         if fault:
             self._found.append(fault.at(mark))
@@ -180,7 +178,7 @@ class Reader:
                 self._found.append(_outside(draft, network, address, other, mark))
             return
         if other and length != BITS[address.version]:
-            message = f"address {address}/{length} on network '{network.name}' lies in {other.subnet} of network '{other.network}'"
+            message = f"address {address}/{length} of '{draft.key}' on network '{network.name}' lies in {other.subnet} of network '{other.network}'"
             hint = f"join '{other.network}' instead, or write '{address}/{BITS[address.version]}'"
             related = ((f"{other.subnet} is here", other.mark),)
             self._found.append(Diagnostic("overlap", message, mark, hint, related))
@@ -192,7 +190,7 @@ class Reader:
             return
         extra = make_interface(address.version, int(address), length)
         if length < BITS[address.version] - 1 and address == extra.network.network_address:
-            message = f"{address}/{length} is the address of the subnet itself"
+            message = f"{address}/{length} of '{draft.key}' is a network address"
             hint = f"choose an address in {extra.network}, or write '{address}/{BITS[address.version]}'"
             self._found.append(Diagnostic("bad-address", message, mark, hint))
             return
@@ -204,52 +202,6 @@ def make_interface(version: int, address: int, length: int) -> IPInterface:
     return IPv4Interface((address, length)) if version == 4 else IPv6Interface((address, length))
 
 
-def allocate_all(drafts: Sequence[EndpointDraft], leases: Leases, found: list[Diagnostic]) -> None:
-    """Give every endpoint the addresses that it wants; networks without room are reported once a family."""
-    by_network: dict[str, list[EndpointDraft]] = {}
-    for draft in drafts:
-        if draft.network is not None and draft.wants:
-            by_network.setdefault(draft.network.name, []).append(draft)
-    for group in by_network.values():
-        network = group[0].network
-        assert network is not None
-        wants = [want for draft in group for want in draft.wants]
-        grants = allocate(network.ledgers, wants, leases.endpoints)
-        for draft in group:
-            _grant(draft, grants)
-        for version in (4, 6):
-            missing = [d for d in group if any(w.version == version and w not in grants for w in d.wants)]
-            if missing:
-                found.append(_no_room(network, version, missing))
-
-
-def _grant(draft: EndpointDraft, grants: Mapping[Want, Grant]) -> None:
-    for want in draft.wants:
-        if grant := grants.get(want):
-            interface = make_interface(want.version, grant.address, grant.subnet.prefixlen)
-            draft.own.append(interface)
-            draft.leased.append(str(interface.ip))
-        else:
-            draft.broken = True
-
-
-def _no_room(network: Draft, version: int, missing: Sequence[EndpointDraft]) -> Diagnostic:
-    ledgers = [ledger for ledger in network.ledgers if ledger.subnet.version == version]
-    ranges = [
-        str(one.subnet) if one.capacity >= one.last - one.first + 1 else f"the ip_range of {one.subnet}"
-        for one in ledgers
-    ]
-    capacity = sum(ledger.capacity for ledger in ledgers)
-    others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-    message = (
-        f"no free address for '{missing[0].key}'{others} in {listed(ranges)} of network '{network.name}': "
-        f"all {capacity} are in use, gateway and reserved ones included"
-    )
-    hint = "make the subnet or its ip_range larger, add a subnet, or remove endpoints"
-    related = ((f"network '{network.name}' is here", network.mark),)
-    return Diagnostic("exhausted", message, missing[0].mark, hint, related)
-
-
 def _outside(
     draft: EndpointDraft, network: Draft, address: IPAddress, other: Range | None, mark: Mark
 ) -> Diagnostic:
@@ -258,107 +210,3 @@ def _outside(
     if other is not None:
         hint = f"it belongs to network '{other.network}' ({other.subnet})"
     return Diagnostic("not-in-subnet", message, mark, hint)
-
-
-def finish_endpoints(
-    topology: str, drafts: Sequence[EndpointDraft], found: list[Diagnostic]
-) -> list[Endpoint]:
-    """The endpoints as the model has them, in the same order."""
-    macs = _Macs(found)
-    for draft in drafts:
-        if draft.network is not None and draft.mac is not None:
-            macs.declare(draft.network, draft.mac, draft.key, draft.source.value_mark("mac"))
-    result: list[Endpoint] = []
-    for draft in drafts:
-        addresses = draft.addresses
-        network = draft.network.name if draft.network else ""
-        mac = draft.mac
-        if mac is None:
-            mac = derive_mac(topology, draft.sandbox, draft.name, network, [each.ip for each in addresses])
-            if draft.network is not None:
-                macs.derive(draft.network, mac, draft.key, draft.mark)
-        _check_mtu(draft, addresses, found)
-        _check_ipv6_stays(draft, addresses, draft.settings, found)
-        result.append(
-            Endpoint(
-                name=draft.name,
-                network=network,
-                addresses=addresses,
-                mac=mac,
-                mtu=_mtu(draft),
-                gateway_priority=fields.number(draft.source, "gateway_priority") or 0,
-                sysctls={setting.path: setting.value for setting in draft.settings},
-                mark=draft.mark,
-            )
-        )
-    return result
-
-
-class _Macs:
-    """Who has which MAC in which network."""
-
-    def __init__(self, found: list[Diagnostic]) -> None:
-        self._found = found
-        self._held: dict[tuple[str, str], Holder] = {}
-
-    def declare(self, network: Draft, mac: str, key: str, mark: Mark) -> None:
-        self._bridge(network)
-        holder = Holder(f"the MAC of '{key}'", mark)
-        earlier = self._held.setdefault((network.name, mac), holder)
-        if earlier is not holder:
-            message = f"MAC {mac} of '{key}' is already {earlier.label} in network '{network.name}'"
-            related = (("first used here", earlier.mark),) if earlier.mark else ()
-            hint = "choose another one, or leave it out to have one derived from the address"
-            self._found.append(Diagnostic("duplicate-mac", message, mark, hint, related))
-
-    def derive(self, network: Draft, mac: str, key: str, mark: Mark) -> None:
-        self._bridge(network)
-        holder = Holder(f"the MAC of '{key}'", mark)
-        earlier = self._held.setdefault((network.name, mac), holder)
-        if earlier is not holder:
-            message = f"MAC {mac} is {earlier.label}, and '{key}' derives the same from its address"
-            hint = f"choose another one, or declare a 'mac' for '{key}'"
-            related = ((f"'{key}' is here", mark),)
-            self._found.append(Diagnostic("duplicate-mac", message, earlier.mark, hint, related))
-
-    def _bridge(self, network: Draft) -> None:
-        if mac := network.options.mac:
-            mark = fields.section(network.source, "options").value_mark("mac")
-            self._held.setdefault((network.name, mac), Holder("the MAC of the bridge", mark))
-
-
-def _mtu(draft: EndpointDraft) -> int | None:
-    own = fields.number(draft.source, "mtu")
-    return own if own is not None or draft.network is None else draft.network.mtu
-
-
-def _check_mtu(draft: EndpointDraft, addresses: Iterable[IPInterface], found: list[Diagnostic]) -> None:
-    mtu = _mtu(draft)
-    if mtu is None or draft.network is None:
-        return
-    own = draft.source.get("mtu") is not None
-    mark = draft.source.value_mark("mtu") if own else draft.mark
-    if draft.network.mtu is not None and mtu > draft.network.mtu:
-        message = f"mtu {mtu} of '{draft.key}' is above {draft.network.mtu}, the mtu of network '{draft.network.name}'"
-        related = (("the network's mtu is here", draft.network.source.value_mark("mtu")),)
-        found.append(Diagnostic("conflict", message, mark, "lower it, or raise the network's", related))
-    v6 = [each for each in addresses if each.version == 6]
-    told = not own and 6 in draft.network.families()  # the network's own diagnostic says it
-    if mtu < _MIN_V6_MTU and v6 and not told:
-        message = f"mtu {mtu} of '{draft.key}' is too small for its IPv6 address {v6[0].ip}"
-        hint = f"IPv6 needs {_MIN_V6_MTU} at least"
-        found.append(Diagnostic("conflict", message, mark, hint))
-
-
-def _check_ipv6_stays(
-    draft: EndpointDraft,
-    addresses: Iterable[IPInterface],
-    settings: Iterable[Setting],
-    found: list[Diagnostic],
-) -> None:
-    v6 = [each for each in addresses if each.version == 6]
-    for setting in settings:
-        if v6 and setting.disables_ipv6:
-            message = f"'{setting.key}: {setting.value}' would take the IPv6 address {v6[0].ip} of '{draft.key}' away"
-            hint = "remove the setting, or the IPv6 subnets and addresses"
-            found.append(Diagnostic("conflict", message, setting.mark, hint))

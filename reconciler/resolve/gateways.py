@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from ..ipam import BITS
 from ..model import DefaultGateway, Endpoint, IPAddress, Network, StaticRoute
@@ -40,6 +41,7 @@ def default_gateways(
     return tuple(result)
 
 
+@lru_cache(maxsize=4096)
 def natural(name: str) -> tuple[tuple[int, str], ...]:
     """A sort key under which eth2 comes before eth10."""
     return tuple((int(part), "") if part.isdigit() else (-1, part) for part in _DIGITS.split(name) if part)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from enum import Enum
 from typing import NamedTuple
 
 from .. import names
@@ -36,10 +37,21 @@ def name_fault(name: str) -> Fault | None:
     return None
 
 
+class _Kind(Enum):
+    BRIDGE = "the bridge of network"
+    PORT = "the port of network"
+    HOST_END = "the host end of"
+    INTERFACE = "the interface"
+
+
 class _Use(NamedTuple):
     name: str
-    what: str
+    kind: _Kind
+    whose: str
     mark: Mark
+
+    def __str__(self) -> str:
+        return f"{self.kind.value} '{self.whose}'"
 
 
 def check_host_names(
@@ -49,24 +61,30 @@ def check_host_names(
     first: dict[str, _Use] = {}
     for use in _uses(topology, networks, sandboxes):
         earlier = first.setdefault(use.name, use)
-        if earlier is not use:
-            message = f"{use.what} and {earlier.what} are both '{use.name}' in the host"
-            hint = "rename one of them; a network takes another device name from options.name"
-            yield Diagnostic(
-                "bad-name", message, use.mark, hint, ((f"{earlier.what} is here", earlier.mark),)
-            )
+        if earlier is use or earlier.kind is use.kind is _Kind.INTERFACE:
+            continue  # two interfaces of the host are two sandboxes sharing a namespace: said where that is checked
+        related = ((f"{earlier} is here", earlier.mark),)
+        if earlier.kind is use.kind is _Kind.PORT:
+            message = f"the link '{use.name}' is to be a port of networks '{earlier.whose}' and '{use.whose}'"
+            hint = "a link can be in one bridge only; remove it from one of the two"
+            yield Diagnostic("conflict", message, use.mark, hint, related)
+            continue
+        message = f"{use} and {earlier} are both '{use.name}' in the host"
+        hint = "rename one of them; 'options: {name: …}' gives a network another device name"
+        yield Diagnostic("bad-name", message, use.mark, hint, related)
 
 
 def _uses(topology: str, networks: Iterable[Network], sandboxes: Iterable[Sandbox]) -> Iterator[_Use]:
     for network in networks:
         device = network.options.name or names.link(topology, network.name)
-        yield _Use(device, f"the bridge of network '{network.name}'", network.mark)
+        yield _Use(device, _Kind.BRIDGE, network.name, network.mark)
         for port in network.options.ports:
-            yield _Use(port, f"the port '{port}' of network '{network.name}'", network.mark)
+            yield _Use(port, _Kind.PORT, network.name, network.mark)
     for sandbox in sandboxes:
         for endpoint in sandbox.endpoints:
             title = f"{sandbox.name}/{endpoint.name}"
-            outer = names.link(topology, sandbox.name, endpoint.name)
-            yield _Use(outer, f"the host end of '{title}'", endpoint.mark)
+            yield _Use(
+                names.link(topology, sandbox.name, endpoint.name), _Kind.HOST_END, title, endpoint.mark
+            )
             if sandbox.kind is SandboxKind.HOST:
-                yield _Use(endpoint.name, f"the interface '{title}'", endpoint.mark)
+                yield _Use(endpoint.name, _Kind.INTERFACE, title, endpoint.mark)

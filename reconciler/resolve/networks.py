@@ -19,7 +19,7 @@ from .bridge_options import read_bridge_options
 from .pools import exhausted, read_pools
 
 _REALISED = frozenset(("bridge",))
-_MIN_V6_MTU = 1280
+MIN_V6_MTU = 1280
 
 
 @dataclass(slots=True)
@@ -254,7 +254,11 @@ def _aux_addresses(
     for name in source:
         mark = source.value_mark(name)
         address = parse_address(fields.text(source, name) or "")
-        if fault := address if isinstance(address, Fault) else inside(address, ledger, f"{name}: {address}"):
+        if (
+            fault := address
+            if isinstance(address, Fault)
+            else inside(address, ledger, f"reserved address {address} ('{name}')")
+        ):
             found.append(fault.at(mark))
             continue
         assert not isinstance(address, Fault)
@@ -263,7 +267,7 @@ def _aux_addresses(
         if address == gateway and not draft.options.address:
             continue  # a name for the router that is no part of the topology
         if earlier := ledger.claim(int(address), holder):
-            found.append(clash(f"{address} ('{name}')", mark, earlier))
+            found.append(clash(f"reserved address {address} ('{name}')", mark, earlier))
     return tuple(aux)
 
 
@@ -274,11 +278,11 @@ def inside(address: IPAddress, ledger: Ledger, title: str) -> Fault | None:
         return Fault("not-in-subnet", f"{title} is not in subnet {subnet}", f"choose an address of {subnet}")
     if ledger.first <= value <= ledger.last:
         return None
-    what = "the broadcast address" if value > ledger.last else "the address of the subnet itself"
+    what = "the broadcast address" if value > ledger.last else "the network address"
     if subnet.version == 6:
-        what = "the anycast address of the subnet's routers"
+        what = "the routers' anycast address"
     hint = f"usable are {type(address)(ledger.first)} to {type(address)(ledger.last)}"
-    return Fault("bad-address", f"{title} is {what} {subnet}", hint)
+    return Fault("bad-address", f"{title} is {what} of {subnet}", hint)
 
 
 def clash(title: str, mark: Mark, earlier: Holder) -> Diagnostic:
@@ -294,7 +298,7 @@ def clash(title: str, mark: Mark, earlier: Holder) -> Diagnostic:
 
 
 def _check_mtu(draft: Draft, found: list[Diagnostic]) -> None:
-    if draft.mtu is not None and draft.mtu < _MIN_V6_MTU and 6 in draft.families():
+    if draft.mtu is not None and draft.mtu < MIN_V6_MTU and 6 in draft.families():
         message = f"mtu {draft.mtu} of network '{draft.name}' is too small for IPv6"
-        hint = f"IPv6 needs {_MIN_V6_MTU} at least; raise it, or remove the IPv6 subnets"
+        hint = f"IPv6 needs {MIN_V6_MTU} at least; raise it, or remove the IPv6 subnets"
         found.append(Diagnostic("conflict", message, draft.source.value_mark("mtu"), hint))

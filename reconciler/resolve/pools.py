@@ -40,7 +40,7 @@ def read_pools(tree: Map, topology: str, found: list[Diagnostic]) -> tuple[Defau
 
 def exhausted(family: int, pools: Sequence[DefaultPool], networks: Sequence[str], mark: Mark) -> Diagnostic:
     """What to say when networks get nothing from the pools; `mark` is the place of the first."""
-    bases = [f"{pool.base} (in /{pool.size})" for pool in pools if pool.base.version == family]
+    bases = [f"{pool.base} (size {pool.size})" for pool in pools if pool.base.version == family]
     others = f" and {len(networks) - 1} more" if len(networks) > 1 else ""
     message = (
         f"no free IPv{family} subnet for network '{networks[0]}'{others}: the default pools {listed(bases)} "

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import IPv6Network
 
 from ..errors import Diagnostic
@@ -25,20 +24,19 @@ _V6_METRIC = 1024  # what the kernel makes of metric 0
 _V6_CONNECTED_METRIC = 256
 
 
-@dataclass(frozen=True, slots=True)
 class Reach:
     """What a sandbox is connected to. `open_ended`: it may have more links and addresses than its endpoints say.
 
-    `foreign_own` are addresses that the sandbox has without an endpoint: for the host, the gateways on its bridges.
+    `own` is every address known to be its own: those of its endpoints, and `foreign` ones (for the host, the gateways
+    on its bridges).
     """
 
-    endpoints: Sequence[Endpoint]
-    open_ended: bool
-    foreign_own: frozenset[IPAddress] = frozenset()
-
-    def own(self) -> set[IPAddress]:
-        """Every address known to be the sandbox's own."""
-        return {each.ip for endpoint in self.endpoints for each in endpoint.addresses} | self.foreign_own
+    def __init__(
+        self, endpoints: Sequence[Endpoint], foreign: frozenset[IPAddress], *, open_ended: bool
+    ) -> None:
+        self.endpoints = endpoints
+        self.open_ended = open_ended
+        self.own = {each.ip for endpoint in endpoints for each in endpoint.addresses} | foreign
 
     def connected(self, version: int, dev: str | None) -> list[tuple[str, IPNetwork]]:
         """The prefixes that its endpoints, or one of them, are on."""
@@ -64,7 +62,7 @@ def read_routes(source: Map, reach: Reach, found: list[Diagnostic]) -> tuple[Sta
         route = _Reading(item, found).route()
         if route is None:
             continue
-        _check(item, route, reach, [*routes], found)
+        _check(item, route, reach, routes, found)
         key = (route.to, route.table, effective_metric(route.to.version, route.metric))
         earlier = seen.setdefault(key, route)
         if earlier is not route:
@@ -192,7 +190,7 @@ def _via_fault(route: StaticRoute, reach: Reach, earlier: Sequence[StaticRoute])
     via = route.via
     if via is None:
         return None
-    if via in reach.own():
+    if via in reach.own:
         message = f"'via: {via}' is an address of the sandbox itself"
         return "via", Fault("no-route", message, "name the next router instead")
     if via.version == 6 and via in _LINK_LOCAL:
@@ -251,11 +249,11 @@ def _connected_fault(route: StaticRoute, reach: Reach) -> _Verdict | None:
 
 
 def _src_fault(route: StaticRoute, reach: Reach) -> _Verdict | None:
-    if route.src is None or reach.open_ended or route.src in reach.own():
+    if route.src is None or reach.open_ended or route.src in reach.own:
         return None
     if route.src.version != route.to.version or route.type is not RouteType.UNICAST:
         return None
-    own = listed(address for address in reach.own() if address.version == route.src.version) or "none"
+    own = listed(address for address in reach.own if address.version == route.src.version) or "none"
     message = f"'src: {route.src}' is no address of the sandbox"
     return "src", Fault("no-route", message, f"its IPv{route.src.version} addresses: {own}")
 

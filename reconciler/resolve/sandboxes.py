@@ -65,11 +65,11 @@ def finish_sandbox(
     """The sandbox as the model has it."""
     given = draft.kind is not SandboxKind.MADE
     broken = any(endpoint.broken for endpoint in draft.endpoints)
-    interfaces = None if given or broken else [endpoint.name for endpoint in endpoints]
+    interfaces = None if given else [endpoint.name for endpoint in endpoints]
     draft.settings = sandbox_settings(draft.source, interfaces, found)
     _check_settings(draft, endpoints, found)
     at_home = bridge_addresses if draft.kind is SandboxKind.HOST else frozenset()
-    reach = Reach(endpoints, open_ended=given or broken, foreign_own=at_home)
+    reach = Reach(endpoints, at_home, open_ended=given or broken)
     routes = read_routes(draft.source, reach, found)
     willing = [
         endpoint
@@ -82,7 +82,7 @@ def finish_sandbox(
         where=draft.where,
         endpoints=tuple(endpoints),
         routes=routes,
-        gateways=default_gateways(willing, networks, routes, reach.own()) if willing else (),
+        gateways=default_gateways(willing, networks, routes, reach.own) if willing else (),
         sysctls={setting.path: setting.value for setting in draft.settings},
         labels=fields.scalars(fields.section(draft.source, "labels")),
         mark=draft.mark,

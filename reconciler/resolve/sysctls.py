@@ -123,7 +123,7 @@ def _endpoint_fault(endpoint: str, key: str, name: _Name) -> Fault | None:
             hint = "IFNAME stands for the interface in names such as net.ipv4.conf.IFNAME.rp_filter"
         return Fault("bad-sysctl", message, hint)
     right = key.replace(f".{name.interface}.", f".{_PLACEHOLDER}.")
-    what = "by its name" if name.interface == endpoint else "another interface"
+    what = "the interface itself" if name.interface == endpoint else "another interface"
     return Fault("bad-sysctl", f"'{key}' on endpoint '{endpoint}' names {what}", f"write '{right}'")
 
 
