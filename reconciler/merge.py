@@ -14,6 +14,9 @@ from collections.abc import Sequence
 from .errors import Diagnostic, Mark
 from .tree import Map
 
+# Comparing names is slow; after this many mistakes nobody needs another guess.
+MAX_GUESSES = 20
+
 _NAMED = ("networks", "sandboxes")
 
 
@@ -117,7 +120,7 @@ def _on_top(lower: Map, upper: Map, path: tuple[str, ...], found: list[Diagnosti
         before = result.get(key)
         if value is None:
             if key not in result and (is_section or are_endpoints):
-                found.append(_nothing_to_remove(key, lower, upper, path))
+                found.append(_nothing_to_remove(key, lower, upper, path, guess=len(found) < MAX_GUESSES))
             result.pop(key, None)
             result.marks.pop(key, None)
             continue
@@ -153,8 +156,8 @@ def _without_nulls(value: object) -> object:
     return result
 
 
-def _nothing_to_remove(key: str, lower: Map, upper: Map, path: tuple[str, ...]) -> Diagnostic:
-    close = difflib.get_close_matches(key, lower, 1)
+def _nothing_to_remove(key: str, lower: Map, upper: Map, path: tuple[str, ...], *, guess: bool) -> Diagnostic:
+    close = difflib.get_close_matches(key, lower, 1) if guess else []
     hint = f"did you mean '{close[0]}'?" if close else f"to add it, write '{key}: {{}}'"
     message = f"nothing to remove: '{'.'.join((*path, key))}' is not declared below this override"
     return Diagnostic("bad-value", message, upper.key_mark(key), hint)

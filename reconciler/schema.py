@@ -37,6 +37,9 @@ from .tree import Map, Seq
 
 __all__ = ["FieldDoc", "check", "describe", "text"]
 
+# More than anybody reads; looking for what each of a million unknown keys may mean would take hours.
+MAX_MISTAKES = 1_000
+
 _ANNOTATIONS = frozenset(("$schema", "title", "description", "examples", "default", "x-also-known-as"))
 
 
@@ -223,6 +226,8 @@ def _collect(
 ) -> None:
     """One mistake for one place: a wrong type hides what else is wrong with a value, 'not yet' hides everything."""
     for error in validator.iter_errors(data):
+        if len(mistakes) >= MAX_MISTAKES:
+            return
         place = (*below, *error.absolute_path)
         error.path.extendleft(reversed(below))
         missing = error.message if error.validator == "required" else ""
@@ -251,8 +256,7 @@ def _diagnostic(error: Any, data: Map) -> Diagnostic:
             realised = ", ".join(f"'{word}'" for word in schema["enum"] if word not in limit)
             return Diagnostic("not-yet", message, mark, f"realised: {realised}")
         case "type":
-            expected = schema.get("x-expected") or type_words(limit)
-            return _bad_type(what, value, [limit] if isinstance(limit, str) else limit, expected, mark)
+            return _bad_type(what, value, schema, mark)
         case "enum":
             return Diagnostic(
                 "bad-value", f"{shown(value)} is not a known {place[-1]}", mark, _one_of(value, limit)
@@ -272,7 +276,8 @@ def _diagnostic(error: Any, data: Map) -> Diagnostic:
     return Diagnostic(code, f"{what} {schema['patternErrorMessage']}, not {shown(value)}", mark)
 
 
-def _bad_type(what: str, value: object, types: Sequence[str], expected: str, mark: Mark) -> Diagnostic:
+def _bad_type(what: str, value: object, schema: Schema, mark: Mark) -> Diagnostic:
+    expected = schema.get("x-expected") or type_words(schema["type"])
     if value is None:
         hint = (
             'write "null" in quotes if that word is meant'
@@ -291,12 +296,13 @@ def _bad_type(what: str, value: object, types: Sequence[str], expected: str, mar
             got = f"the number {value}"
         case _:
             got = f"the text {shown(value)}"
-    return Diagnostic("bad-type", f"{what} must be {expected}, not {got}", mark, _type_hint(value, types))
+    return Diagnostic("bad-type", f"{what} must be {expected}, not {got}", mark, _type_hint(value, schema))
 
 
-def _type_hint(value: object, types: Sequence[str]) -> str | None:
+def _type_hint(value: object, schema: Schema) -> str | None:
+    types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
     match value:
-        case bool() | int() | float() if "string" in types:
+        case bool() | int() | float() if "string" in types and "x-expected" not in schema:
             return f'write it in quotes: "{shown(value)}"'
         case str() if "integer" in types and re.fullmatch("-?[0-9]{1,9}", value):
             return f"remove the quotes: {value}"

@@ -40,6 +40,7 @@ __all__ = [
 
 MAX_NODES = 1_000_000
 MAX_DEPTH = 20
+MAX_MISTAKES = 1_000
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -132,7 +133,7 @@ def _scalar(text: str) -> str | int | float | bool | None:
 class _Frame:
     """A map or list that is still open while its events arrive."""
 
-    __slots__ = ("anchor", "before", "height", "key", "key_mark", "merges", "node")
+    __slots__ = ("anchor", "before", "height", "is_merge", "key", "key_mark", "merges", "node")
 
     def __init__(self, node: Map | Seq, anchor: str | None, before: int) -> None:
         self.node = node
@@ -141,6 +142,7 @@ class _Frame:
         self.height = 1
         self.key: str | None = None
         self.key_mark = node.mark
+        self.is_merge = False
         self.merges: tuple[object, Mark] | None = None
 
 
@@ -210,7 +212,7 @@ class _Builder:
         plain = event.implicit[0] and event.tag is None
         stack = self.stack
         if stack and stack[-1].key is None and isinstance(stack[-1].node, Map):
-            self._key(text, mark, is_empty=plain and not text)
+            self._key(text, mark, plain=plain)
             return
         self._count(1, mark)
         value = _scalar(text) if plain else text
@@ -223,17 +225,18 @@ class _Builder:
             self.anchors[event.anchor] = (value, 1, 0)
         self._add(value, mark)
 
-    def _key(self, text: str, mark: Mark, *, is_empty: bool) -> None:
+    def _key(self, text: str, mark: Mark, *, plain: bool) -> None:
         frame = self.stack[-1]
-        if is_empty:
+        if plain and not text:
             self._fail("yaml", "a key is missing before this ':'", mark._replace(end=mark.col + 1))
         frame.key = sys.intern(text)
         frame.key_mark = mark
+        frame.is_merge = plain and text == "<<"
         node = frame.node
         assert isinstance(node, Map)
-        if text in node.marks or (text == "<<" and frame.merges is not None):
-            first = node.marks[text][0] if text in node.marks else node.mark
-            self.found.append(
+        if frame.merges is not None if frame.is_merge else text in node.marks:
+            first = node.mark if frame.is_merge else node.marks[text][0]
+            self._note(
                 Diagnostic(
                     "duplicate-key",
                     f"the key '{text}' stands here a second time",
@@ -297,7 +300,7 @@ class _Builder:
         bases = value if isinstance(value, Seq) else [value]
         for base in bases:
             if not isinstance(base, Map):
-                self.found.append(Diagnostic("bad-type", "'<<' takes a map, or a list of maps", mark))
+                self._note(Diagnostic("bad-type", "'<<' takes a map, or a list of maps", mark))
                 continue
             for key, item in base.items():
                 if key not in node:
@@ -315,7 +318,7 @@ class _Builder:
             return
         key, frame.key = frame.key, None
         assert key is not None
-        if key == "<<" and frame.merges is None:
+        if frame.is_merge:
             frame.merges = (value, mark)
         elif key not in node.marks:
             node[key] = value
@@ -348,9 +351,13 @@ class _Builder:
 
     def _refuse_tag(self, tag: str, mark: Mark) -> None:
         shown = tag.replace(_TAG_PREFIX, "!!")
-        self.found.append(
-            Diagnostic("yaml", f"the tag '{shown}' is not supported", mark, "write the plain value")
-        )
+        self._note(Diagnostic("yaml", f"the tag '{shown}' is not supported", mark, "write the plain value"))
+
+    def _note(self, mistake: Diagnostic) -> None:
+        """Keep a mistake and read on, unless there are more than anybody will read."""
+        self.found.append(mistake)
+        if len(self.found) >= MAX_MISTAKES:
+            raise TopologyError(self.found)
 
     def _fail(self, code: str, message: str, mark: Mark, hint: str | None = None) -> None:
         """Stop reading this file, keeping what was found so far."""
@@ -364,7 +371,7 @@ _SYNTAX = (
         "a ':' cannot stand here",
         "check the indentation, or put the text in quotes",
     ),
-    (r"could not find expected ':'", "a ':' is missing after this key or before it", None),
+    (r"could not find expected ':'", "a ':' is missing after this key", None),
     (
         r"expected key|<block end>",
         "the indentation does not fit the lines above",
@@ -372,7 +379,11 @@ _SYNTAX = (
     ),
     (r"expected '-' indicator", "a list item must start with '- ' here", "align it with its neighbours"),
     (r"unexpected end of stream", "the quote that opens here is never closed", None),
-    (r"expected ',' or", "a ',' or the closing bracket is missing", None),
+    (
+        r"expected ',' or",
+        "a ',' or the closing bracket is missing",
+        "the bracket was opened in line {opened}",
+    ),
     (r"expected node content", "a value is missing here", None),
     (r"block sequence entries", "a list item cannot stand here", "put the list on the lines below its key"),
 )
@@ -381,21 +392,15 @@ _SYNTAX = (
 def _syntax_error(error: yaml.YAMLError, text: str, file: str) -> Diagnostic:
     """PyYAML's complaint in our words, at the place where the mistake is."""
     problem = str(getattr(error, "problem", None) or error)
-    place = getattr(error, "problem_mark", None)
-    context = getattr(error, "context_mark", None)
-    if "unexpected end of stream" in problem and context is not None:
-        place = context
+    place: Any = getattr(error, "problem_mark", None)
+    context: Any = getattr(error, "context_mark", None) or place
     if place is None:
         return Diagnostic("yaml", problem, Mark(file, 1, 1, 2))
+    if "unexpected end of stream" in problem or "expected ':'" in problem:
+        place = context
     mark = Mark(file, place.line + 1, place.column + 1, place.column + 2)
-    opened: tuple[tuple[str, Mark], ...] = ()
-    if context is not None and context.line + 1 != mark.line:
-        opened = (
-            (
-                "what it belongs to starts here",
-                Mark(file, context.line + 1, context.column + 1, context.column + 2),
-            ),
-        )
+    if "nesting depth" in problem:
+        return Diagnostic("too-large", f"more than {MAX_DEPTH} levels of nesting", mark)
     if "cannot start any token" in problem:
         character = text[place.index : place.index + 1]
         if character == "\t":
@@ -403,8 +408,8 @@ def _syntax_error(error: yaml.YAMLError, text: str, file: str) -> Diagnostic:
         return Diagnostic("yaml", f"a value cannot start with '{character}'", mark, "put it in quotes")
     for pattern, message, hint in _SYNTAX:
         if re.search(pattern, problem):
-            return Diagnostic("yaml", message, mark, hint, opened)
-    return Diagnostic("yaml", problem, mark, None, opened)
+            return Diagnostic("yaml", message, mark, hint and hint.format(opened=context.line + 1))
+    return Diagnostic("yaml", problem, mark)
 
 
 class _PlainDumper(_Dumper):  # type: ignore[misc, valid-type]  # the C class where libyaml is there
