@@ -8,6 +8,8 @@ from ..render.entries import Verb, entries
 from ..render.style import counted
 from .console import Console
 
+_SHOWN = 5
+
 
 def require(plan: Plan, console: Console, *, yes: bool) -> bool:
     """Whether to go on. Raises Refused where nobody can be asked and `--yes` is missing."""
@@ -25,6 +27,11 @@ def require(plan: Plan, console: Console, *, yes: bool) -> bool:
         return console.ask(f"This {what}. Go on?")
     raise Refused(
         f"this {what}, and nobody can be asked here; nothing was done",
-        reasons=[*(f"delete {name}" for name in deleted), *(f"replace {name}" for name in replaced)][:20],
+        reasons=_some([*(f"delete {name}" for name in deleted), *(f"replace {name}" for name in replaced)]),
         hint="add --yes if that is meant",
     )
+
+
+def _some(names: list[str]) -> list[str]:
+    """The first few; the plan above names them all."""
+    return names if len(names) <= _SHOWN else [*names[:_SHOWN], f"and {len(names) - _SHOWN:,} more"]

@@ -13,10 +13,12 @@ from enum import Enum
 
 from ..errors import Mark
 from ..objects import HOST, Address, Link, Netns, Port, Route, Sysctl
-from ..plan import Action, Cause, Change, Plan
+from ..plan import Action, AttributeChange, Cause, Change, Plan
 from ..sides import Desired
 from . import words
 from .style import natural, safe
+
+_PORT_ATTRIBUTES = ("isolated", "hairpin")
 
 
 class Verb(Enum):
@@ -212,7 +214,14 @@ def _change_rows(change: Change) -> list[Row]:
                     "forces replacement" if attribute.forces else note(attribute.cause),
                 )
                 for attribute in change.attributes
+                if not _follows_master(attribute, change)
             ]
+
+
+def _follows_master(attribute: AttributeChange, change: Change) -> bool:
+    """Whether a link lacks a port attribute only because it is in no bridge yet, which has a row of its own."""
+    joins = any(other.name == "master" and other.before is None for other in change.attributes)
+    return joins and attribute.before is None and attribute.name in _PORT_ATTRIBUTES
 
 
 def _route(change: Change) -> Route:

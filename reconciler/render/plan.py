@@ -22,7 +22,7 @@ from .style import Style, counted, duration, natural, safe
 _SYMBOLS = {Verb.CREATE: "  +", Verb.CHANGE: "  ~", Verb.REPLACE: "-/+", Verb.DELETE: "  -"}
 _COLORS = {Verb.CREATE: "green", Verb.CHANGE: "yellow", Verb.REPLACE: "red", Verb.DELETE: "red"}
 _FOREIGN_SHOWN = 10
-_NAMES_SHOWN = 20
+_NAMES_SHOWN = 10
 _ADDRESS_WIDTH, _SUMMARY_WIDTH = 44, 52
 
 
@@ -185,7 +185,8 @@ def _footer(found: Sequence[Entry], view: PlanView) -> list[str]:
     lines = [totals(found, view.plan, view.desired)]
     for verb in (Verb.REPLACE, Verb.DELETE):
         named = [entry.address for entry in found if entry.verb is verb]
-        lines += [f"  {verb.value:<8} {_names(named)}"] if named else []
+        if named and len(named) < len(found):  # else the list above says it already
+            lines.append(f"  {verb.value:<8} {_names(named)}")
     return lines
 
 

@@ -43,12 +43,11 @@ def text(result: Result, style: Style, *, command: str, again: str) -> str:
 
 
 def _done(result: Result, command: str) -> str:
-    found = entries.entries(result.plan.changes)
-    times = f"Configured in {duration(result.configured)}"
-    if result.ready is not None and command == "apply":
-        times += f", ready in {duration(result.ready)}"
-    word = "Destroyed" if command == "destroy" else "Applied"
-    return f"{word}: {_counts(found)}. {times}.\n"
+    counts = _counts(entries.entries(result.plan.changes))
+    if command == "destroy":
+        return f"Destroyed: {counts} in {duration(result.configured)}.\n"
+    ready = "" if result.ready is None else f", ready in {duration(result.ready)}"
+    return f"Applied: {counts}. Configured in {duration(result.configured)}{ready}.\n"
 
 
 def _counts(found: Sequence[Entry]) -> str:
