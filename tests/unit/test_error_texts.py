@@ -2,12 +2,11 @@
 
 A case is a name with `topology` (one file, `topology.yaml`) or `files` (name → text, all loaded unless `load` says which)
 and `overrides`, and `expect`: for each diagnostic a line `file:line:col code message`, then its hint, indented. The whole
-front end runs: reading, schema, expansion, and resolution where that stage exists.
+front end runs: reading, schema, expansion, resolution.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ import yaml
 
 from reconciler.errors import Diagnostic, TopologyError
 from reconciler.expand import load
+from reconciler.model import Leases
+from reconciler.resolve import resolve
 
 CASES = Path(__file__).parent.parent / "errors"
 
@@ -44,16 +45,10 @@ def test_error_text(case: dict[str, Any], tmp_path: Path, monkeypatch: pytest.Mo
 def _diagnostics(paths: list[str], overrides: list[str]) -> str:
     try:
         expanded = load(paths, overrides)
-        if importlib.util.find_spec("reconciler.resolve.resolve"):
-            _resolve(expanded)
+        resolve(expanded.tree, name_mark=expanded.name_mark, files=expanded.files, leases=Leases())
     except TopologyError as error:
         return "\n".join(map(_text, error.diagnostics))
     return "no mistake found"
-
-
-def _resolve(expanded: Any) -> None:
-    """Run the stage after this one."""
-    importlib.import_module("reconciler.resolve.resolve").resolve(expanded)
 
 
 def _text(diagnostic: Diagnostic) -> str:
