@@ -6,8 +6,10 @@ bytes in, records out. A record keeps the kernel's numbers (indexes); `observe` 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, inet_ntop
+from typing import Any
 
 from . import wire
 from .netlink import Reply
@@ -61,128 +63,166 @@ class RouteRecord:
     via: str | None
     src: str | None
     onlink: bool
+    family: int
+
+
+Handler = Callable[[Any, bytes, int, int], None]
 
 
 def link(reply: Reply) -> LinkRecord:
     """Decode RTM_NEWLINK."""
-    buffer = reply.buffer
-    _, _, index, flags, _ = wire.IFINFO.unpack_from(buffer, reply.start)
+    _, _, index, flags, _ = wire.IFINFO.unpack_from(reply.buffer, reply.start)
     record = LinkRecord(index, bool(flags & wire.IFF_UP))
-    for kind, start, end in wire.walk(buffer, reply.start + 16, reply.end):
-        match kind:
-            case wire.IFLA_IFNAME:
-                record.name = wire.get_text(buffer, start, end)
-            case wire.IFLA_MTU:
-                record.mtu = wire.get_u32(buffer, start)
-            case wire.IFLA_ADDRESS:
-                record.mac = buffer[start:end].hex(":")
-            case wire.IFLA_MASTER:
-                record.master = wire.get_u32(buffer, start)
-            case wire.IFLA_GROUP:
-                record.group = wire.get_u32(buffer, start)
-            case wire.IFLA_LINK:
-                record.peer = wire.get_u32(buffer, start)
-            case wire.IFLA_LINK_NETNSID:
-                record.peer_nsid = wire.S32.unpack_from(buffer, start)[0]
-            case wire.IFLA_IFALIAS:
-                record.alias = wire.get_text(buffer, start, end)
-            case wire.IFLA_LINKINFO:
-                _link_info(record, buffer, start, end)
-            case wire.IFLA_AF_SPEC:
-                _address_families(record, buffer, start, end)
-            case wire.IFLA_PROP_LIST:
-                record.altnames = tuple(
-                    wire.get_text(buffer, first, last)
-                    for prop, first, last in wire.walk(buffer, start, end)
-                    if prop == wire.IFLA_ALT_IFNAME
-                )
+    _fill(record, _LINK, reply.buffer, reply.start + 16, reply.end)
     return record
-
-
-def _link_info(record: LinkRecord, buffer: bytes, start: int, end: int) -> None:
-    for kind, first, last in wire.walk(buffer, start, end):
-        if kind == wire.IFLA_INFO_KIND:
-            record.kind = wire.get_text(buffer, first, last)
-        elif kind == wire.IFLA_INFO_DATA and record.kind == "bridge":
-            _bridge(record, buffer, first, last)
-        elif kind == wire.IFLA_INFO_SLAVE_DATA:
-            _bridge_port(record, buffer, first, last)
-
-
-def _bridge(record: LinkRecord, buffer: bytes, start: int, end: int) -> None:
-    for kind, first, _ in wire.walk(buffer, start, end):
-        if kind == wire.IFLA_BR_STP_STATE:
-            record.stp = bool(wire.get_u32(buffer, first))
-        elif kind == wire.IFLA_BR_AGEING_TIME:
-            record.ageing_time = wire.get_u32(buffer, first)
-        elif kind == wire.IFLA_BR_FORWARD_DELAY:
-            record.forward_delay = wire.get_u32(buffer, first)
-
-
-def _bridge_port(record: LinkRecord, buffer: bytes, start: int, end: int) -> None:
-    for kind, first, _ in wire.walk(buffer, start, end):
-        if kind == wire.IFLA_BRPORT_STATE:
-            record.port_state = buffer[first]
-        elif kind == wire.IFLA_BRPORT_MODE:
-            record.hairpin = bool(buffer[first])
-        elif kind == wire.IFLA_BRPORT_ISOLATED:
-            record.isolated = bool(buffer[first])
-
-
-def _address_families(record: LinkRecord, buffer: bytes, start: int, end: int) -> None:
-    modes = ("eui64", "none", "stable_secret", "random")
-    for family, first, last in wire.walk(buffer, start, end):
-        if family != AF_INET6:
-            continue
-        for kind, at, _ in wire.walk(buffer, first, last):
-            if kind == wire.IFLA_INET6_ADDR_GEN_MODE:
-                record.addrgen = modes[buffer[at]] if buffer[at] < len(modes) else str(buffer[at])
 
 
 def address(reply: Reply) -> AddressRecord:
     """Decode RTM_NEWADDR."""
-    buffer = reply.buffer
-    family, length, flags, _, index = wire.IFADDR.unpack_from(buffer, reply.start)
-    local = remote = b""
-    protocol = 0
-    for kind, start, end in wire.walk(buffer, reply.start + 8, reply.end):
-        match kind:
-            case wire.IFA_LOCAL:
-                local = buffer[start:end]
-            case wire.IFA_ADDRESS:
-                remote = buffer[start:end]
-            case wire.IFA_FLAGS:
-                flags = wire.get_u32(buffer, start)
-            case wire.IFA_PROTO:
-                protocol = buffer[start]
-    return AddressRecord(index, f"{inet_ntop(family, local or remote)}/{length}", flags, protocol)
+    family, length, flags, _, index = wire.IFADDR.unpack_from(reply.buffer, reply.start)
+    fields = _AddressFields(flags)
+    _fill(fields, _ADDRESS, reply.buffer, reply.start + 8, reply.end)
+    text = f"{inet_ntop(family, fields.local or fields.address)}/{length}"
+    return AddressRecord(index, text, fields.flags, fields.protocol)
 
 
 def route(reply: Reply) -> RouteRecord | None:
-    """Decode RTM_NEWROUTE; None for cached clones and families other than IP."""
+    """Decode RTM_NEWROUTE; None for the kernel's local table, cached clones and families other than IP."""
     buffer = reply.buffer
-    family, length, _, _, table, protocol, _, kind_number, flags = wire.RTMSG.unpack_from(buffer, reply.start)
-    if family not in (AF_INET, AF_INET6) or flags & wire.RTM_F_CLONED:
+    family, length, _, _, table, protocol, _, number, flags = wire.RTMSG.unpack_from(buffer, reply.start)
+    if table == wire.RT_TABLE_LOCAL or flags & wire.RTM_F_CLONED or family not in (AF_INET, AF_INET6):
         return None
-    destination = "0.0.0.0" if family == AF_INET else "::"
-    device: int | None = None
-    via: str | None = None
-    src: str | None = None
-    metric = 0
-    for kind, start, end in wire.walk(buffer, reply.start + 12, reply.end):
-        match kind:
-            case wire.RTA_DST:
-                destination = inet_ntop(family, buffer[start:end])
-            case wire.RTA_OIF:
-                device = wire.get_u32(buffer, start)
-            case wire.RTA_GATEWAY:
-                via = inet_ntop(family, buffer[start:end])
-            case wire.RTA_PREFSRC:
-                src = inet_ntop(family, buffer[start:end])
-            case wire.RTA_PRIORITY:
-                metric = wire.get_u32(buffer, start)
-            case wire.RTA_TABLE:
-                table = wire.get_u32(buffer, start)
-    word = wire.ROUTE_TYPES.get(kind_number, str(kind_number))
-    onlink = bool(flags & wire.RTNH_F_ONLINK)
-    return RouteRecord(f"{destination}/{length}", word, table, metric, protocol, device, via, src, onlink)
+    word = wire.ROUTE_TYPES.get(number, str(number))
+    nowhere = "0.0.0.0" if family == AF_INET else "::"
+    record = RouteRecord(
+        nowhere, word, table, 0, protocol, None, None, None, bool(flags & wire.RTNH_F_ONLINK), family
+    )
+    _fill(record, _ROUTE, buffer, reply.start + 12, reply.end)
+    record.to = f"{record.to}/{length}"
+    return record
+
+
+def _fill(record: Any, handlers: Mapping[int, Handler], buffer: bytes, start: int, end: int) -> None:
+    """Walk attributes and hand the wanted ones to their handlers. The hottest loop of all: most are not wanted."""
+    unpack, wanted = wire.ATTRIBUTE.unpack_from, handlers.get
+    while start + 4 <= end:
+        length, kind = unpack(buffer, start)
+        stop = start + length
+        if length < 4 or stop > end:
+            return
+        handler = wanted(kind & 0x3FFF)
+        if handler is not None:
+            handler(record, buffer, start + 4, stop)
+        start = (stop + 3) & ~3
+
+
+@dataclass(slots=True)
+class _AddressFields:
+    flags: int
+    local: bytes = b""
+    address: bytes = b""
+    protocol: int = 0
+
+
+def _text(name: str) -> Handler:
+    return lambda record, buffer, start, end: setattr(record, name, wire.get_text(buffer, start, end))
+
+
+def _u32(name: str) -> Handler:
+    unpack = wire.U32.unpack_from
+    return lambda record, buffer, start, end: setattr(record, name, unpack(buffer, start)[0])
+
+
+def _s32(name: str) -> Handler:
+    unpack = wire.S32.unpack_from
+    return lambda record, buffer, start, end: setattr(record, name, unpack(buffer, start)[0])
+
+
+def _u8(name: str) -> Handler:
+    return lambda record, buffer, start, end: setattr(record, name, buffer[start])
+
+
+def _flag8(name: str) -> Handler:
+    return lambda record, buffer, start, end: setattr(record, name, bool(buffer[start]))
+
+
+def _raw(name: str) -> Handler:
+    return lambda record, buffer, start, end: setattr(record, name, buffer[start:end])
+
+
+def _ip(name: str) -> Handler:
+    return lambda record, buffer, start, end: setattr(
+        record, name, inet_ntop(record.family, buffer[start:end])
+    )
+
+
+def _nested(handlers: Mapping[int, Handler]) -> Handler:
+    return lambda record, buffer, start, end: _fill(record, handlers, buffer, start, end)
+
+
+def _mac(record: LinkRecord, buffer: bytes, start: int, end: int) -> None:
+    record.mac = buffer[start:end].hex(":")
+
+
+def _altname(record: LinkRecord, buffer: bytes, start: int, end: int) -> None:
+    record.altnames = (*record.altnames, wire.get_text(buffer, start, end))
+
+
+def _stp(record: LinkRecord, buffer: bytes, start: int, end: int) -> None:
+    record.stp = bool(wire.get_u32(buffer, start))
+
+
+def _kind_data(record: LinkRecord, buffer: bytes, start: int, end: int) -> None:
+    # IFLA_INFO_KIND comes before IFLA_INFO_DATA (net/core/rtnetlink.c, rtnl_link_info_fill).
+    if record.kind == "bridge":
+        _fill(record, _BRIDGE, buffer, start, end)
+
+
+def _addrgen(record: LinkRecord, buffer: bytes, start: int, end: int) -> None:
+    modes = ("eui64", "none", "stable_secret", "random")
+    record.addrgen = modes[buffer[start]] if buffer[start] < len(modes) else str(buffer[start])
+
+
+_BRIDGE: Mapping[int, Handler] = {
+    wire.IFLA_BR_STP_STATE: _stp,
+    wire.IFLA_BR_AGEING_TIME: _u32("ageing_time"),
+    wire.IFLA_BR_FORWARD_DELAY: _u32("forward_delay"),
+}
+_PORT: Mapping[int, Handler] = {
+    wire.IFLA_BRPORT_STATE: _u8("port_state"),
+    wire.IFLA_BRPORT_MODE: _flag8("hairpin"),
+    wire.IFLA_BRPORT_ISOLATED: _flag8("isolated"),
+}
+_LINK: Mapping[int, Handler] = {
+    wire.IFLA_IFNAME: _text("name"),
+    wire.IFLA_MTU: _u32("mtu"),
+    wire.IFLA_ADDRESS: _mac,
+    wire.IFLA_MASTER: _u32("master"),
+    wire.IFLA_GROUP: _u32("group"),
+    wire.IFLA_LINK: _u32("peer"),
+    wire.IFLA_LINK_NETNSID: _s32("peer_nsid"),
+    wire.IFLA_IFALIAS: _text("alias"),
+    wire.IFLA_LINKINFO: _nested(
+        {
+            wire.IFLA_INFO_KIND: _text("kind"),
+            wire.IFLA_INFO_DATA: _kind_data,
+            wire.IFLA_INFO_SLAVE_DATA: _nested(_PORT),
+        }
+    ),
+    wire.IFLA_AF_SPEC: _nested({AF_INET6: _nested({wire.IFLA_INET6_ADDR_GEN_MODE: _addrgen})}),
+    wire.IFLA_PROP_LIST: _nested({wire.IFLA_ALT_IFNAME: _altname}),
+}
+_ADDRESS: Mapping[int, Handler] = {
+    wire.IFA_LOCAL: _raw("local"),
+    wire.IFA_ADDRESS: _raw("address"),
+    wire.IFA_FLAGS: _u32("flags"),
+    wire.IFA_PROTO: _u8("protocol"),
+}
+_ROUTE: Mapping[int, Handler] = {
+    wire.RTA_DST: _ip("to"),
+    wire.RTA_OIF: _u32("device"),
+    wire.RTA_GATEWAY: _ip("via"),
+    wire.RTA_PREFSRC: _ip("src"),
+    wire.RTA_PRIORITY: _u32("metric"),
+    wire.RTA_TABLE: _u32("table"),
+}

@@ -17,7 +17,7 @@ import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from ..errors import DeadlineExceeded, KernelError
 from . import wire
@@ -25,7 +25,8 @@ from . import wire
 CHUNK = 48 * 1024
 _TIMEOUT = 30.0
 _DUMP_TRIES = 8
-_BUFFER = 1 << 20
+_BUFFER = 1 << 20  # what the socket may queue
+_RECEIVE = 64 * 1024  # the kernel fills at most 32 KiB at a time; larger buffers cost a mapping each
 _SOL_NETLINK = 270
 _CAP_ACK, _EXT_ACK, _STRICT_CHECK = 10, 11, 12
 _SO_RCVBUFFORCE, _SO_SNDBUFFORCE = 33, 32
@@ -57,11 +58,11 @@ class Message:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A message from the kernel; `buffer[start:end]` is its payload after the netlink header."""
 
     type: int
+    flags: int
     sequence: int
     buffer: bytes
     start: int
@@ -145,7 +146,7 @@ class Socket:
             for reply in self._receive():
                 if reply.sequence != self._sequence:
                     continue
-                torn = torn or bool(_flags(reply) & wire.NLM_F_DUMP_INTR)
+                torn = torn or bool(reply.flags & wire.NLM_F_DUMP_INTR)
                 if reply.type in (wire.NLMSG_DONE, wire.NLMSG_ERROR):
                     failure = _failure(reply)
                     if failure is not None:
@@ -169,7 +170,7 @@ class Socket:
 
     def _receive(self) -> Iterable[Reply]:
         try:
-            buffer = self._socket.recv(_BUFFER)
+            buffer = self._socket.recv(_RECEIVE)
         except TimeoutError as error:
             raise DeadlineExceeded(f"the kernel did not answer within {_TIMEOUT:.0f} s") from error
         except OSError as error:
@@ -178,10 +179,10 @@ class Socket:
             ) from error
         start = 0
         while start + 16 <= len(buffer):
-            length, kind, _, sequence, _ = wire.HEADER.unpack_from(buffer, start)
+            length, kind, flags, sequence, _ = wire.HEADER.unpack_from(buffer, start)
             if length < 16 or start + length > len(buffer):
                 return
-            yield Reply(kind, sequence, buffer, start + 16, start + length)
+            yield Reply(kind, flags, sequence, buffer, start + 16, start + length)
             start += (length + 3) & ~3
 
 
@@ -191,11 +192,6 @@ def _enlarge(sock: socket.socket) -> None:
             sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
         except PermissionError:  # reading needs no privilege, and the default size is enough for it
             return
-
-
-def _flags(reply: Reply) -> int:
-    flags: int = wire.HEADER.unpack_from(reply.buffer, reply.start - 16)[2]
-    return flags
 
 
 def _failure(reply: Reply) -> Failure | None:
@@ -208,7 +204,7 @@ def _failure(reply: Reply) -> Failure | None:
 
 
 def _detail(reply: Reply) -> str | None:
-    if not _flags(reply) & wire.NLM_F_ACK_TLVS:
+    if not reply.flags & wire.NLM_F_ACK_TLVS:
         return None
     # After the error code: the header of the message concerned (NETLINK_CAP_ACK: without its payload), then TLVs. In
     # the end message of a dump there is no header in between.

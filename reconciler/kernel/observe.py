@@ -124,7 +124,7 @@ def _read(name: str, fd: int, scope: Scope, paths: Iterable[str]) -> _Tables:
 def _routes(sock: Socket, protocol: int | None) -> list[decode.RouteRecord]:
     body = wire.RTMSG.pack(0, 0, 0, 0, 0, protocol or 0, 0, 0, 0)
     records = (decode.route(reply) for reply in sock.dump(wire.RTM_GETROUTE, body))
-    return [r for r in records if r is not None and r.table != wire.RT_TABLE_LOCAL]
+    return [record for record in records if record is not None]
 
 
 def _peer_namespaces(fds: Mapping[str, int], tables: Mapping[str, _Tables]) -> dict[int, str]:

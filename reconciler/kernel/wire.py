@@ -16,7 +16,7 @@ IFADDR = struct.Struct("=BBBBi")
 RTMSG = struct.Struct("=BBBBBBBBI")
 U32 = struct.Struct("=I")
 S32 = struct.Struct("=i")
-_ATTR = struct.Struct("=HH")
+ATTRIBUTE = struct.Struct("=HH")
 
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP_INTR, NLM_F_ACK_TLVS = 0x1, 0x4, 0x10, 0x200
@@ -56,7 +56,7 @@ _TYPE_MASK = 0x3FFF
 def attribute(kind: int, payload: bytes) -> bytes:
     """One attribute, padded to four bytes."""
     length = 4 + len(payload)
-    return _ATTR.pack(length, kind) + payload + b"\0" * (-length & 3)
+    return ATTRIBUTE.pack(length, kind) + payload + b"\0" * (-length & 3)
 
 
 def nested(kind: int, *payload: bytes) -> bytes:
@@ -81,7 +81,7 @@ def u8(kind: int, value: int) -> bytes:
 
 def walk(buffer: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """The attributes in `buffer[start:end]` as (type, payload start, payload end). Stops at a malformed length."""
-    unpack = _ATTR.unpack_from
+    unpack = ATTRIBUTE.unpack_from
     while start + 4 <= end:
         length, kind = unpack(buffer, start)
         stop = start + length

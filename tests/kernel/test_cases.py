@@ -1,0 +1,96 @@
+"""The data cases against the real kernel: same plans, then facts by other eyes, then nothing left behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import cases, vandals
+from tests.cases import Case
+from tests.world import World
+
+ALL = cases.load_all()
+
+
+def write(world: World, topology: Mapping[str, Any]) -> Path:
+    """The topology as a file in the world."""
+    return world.write("case.topo.yaml", json.dumps(topology))
+
+
+def check_fact(world: World, fact: Mapping[str, Any]) -> None:
+    """Assert one fact through `ip`, /proc or traffic."""
+    match fact:
+        case {"ping": address, "from": netns}:
+            assert world.ping(netns, address, size=fact.get("size")), f"no answer from {address} to {netns}"
+        case {"sysctl": name, "value": value}:
+            assert world.sysctl(name, netns=fact.get("in")) == value
+        case {"link": name}:
+            check_link(world, name, fact)
+        case _:
+            raise AssertionError(f"no such fact: {fact}")
+
+
+def check_link(world: World, name: str, fact: Mapping[str, Any]) -> None:
+    """Assert attributes of a link as `ip -d -j link` shows them."""
+    arguments = ("-d", "link", "show", "dev", name)
+    shown = (world.netns_ip(fact["in"], *arguments) if "in" in fact else world.ip(*arguments))[0]
+    info = shown.get("linkinfo", {})
+    found = {
+        "mtu": shown["mtu"],
+        "mac": shown["address"],
+        "up": "UP" in shown["flags"],
+        "master": shown.get("master"),
+        "kind": info.get("info_kind"),
+        "stp": info.get("info_data", {}).get("stp_state"),
+    }
+    wanted = {key: value for key, value in fact.items() if key not in ("link", "in")}
+    assert {key: found[key] for key in wanted} == wanted
+
+
+def quiet_apply(world: World, file: Path) -> None:
+    """A second apply does nothing, as counted by an independent listener, and a plan has nothing to say."""
+    world.settle()
+    with world.monitor() as monitor:
+        world.reconciler("apply", file, "--yes")
+        assert monitor.count() == 0
+    assert world.reconciler("plan", file, "-o", "json").json()["changes"] == []
+
+
+@pytest.mark.parametrize("case", ALL, ids=lambda case: case.name)
+def test_case(case: Case, world: World) -> None:
+    """Plan, apply, facts, silence, decoys, destroy: the machine is as it was."""
+    for step in case.setup:
+        vandals.on_world(world, step)
+    decoys = world.decoys("shop")
+    world.settle()
+    clean = world.snapshot()
+    if case.before is not None:
+        world.reconciler("apply", write(world, case.before), "--yes")
+    for step in case.breaks:
+        vandals.on_world(world, step)
+    world.settle(dad=False)
+
+    file = write(world, case.edited)
+    planned = world.reconciler("plan", file, "-o", "json", exit=5 if case.conflicts else 0).json()
+    assert [cases.json_line(change) for change in planned["changes"]] == list(case.plan)
+    assert [conflict["message"] for conflict in planned["conflicts"]] == list(case.conflicts)
+
+    if case.conflicts:
+        world.reconciler("apply", file, "--yes", exit=5)
+        world.assert_unchanged(clean)
+        decoys.check()
+        return
+    applied = world.reconciler("apply", file, "--yes", "-o", "json").json()
+    assert [cases.json_line(change) for change in applied["changes"]] == list(case.plan)
+    for fact in case.facts:
+        check_fact(world, fact)
+    quiet_apply(world, file)
+    decoys.check()
+    world.reconciler("destroy", file, "--yes")
+    if not any("add" in step for step in case.breaks):
+        world.assert_unchanged(clean)
+    decoys.check()
