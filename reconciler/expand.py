@@ -16,7 +16,7 @@ from . import layers, schema
 from .errors import Diagnostic, Mark, TopologyError
 from .merge import below, long_endpoint, merge
 from .replicas import NotExpandable, depends_on_number, mentions_number, replica
-from .source import paused_gc
+from .source import default_paths, paused_gc
 from .tree import Map, Seq
 
 MAX_SANDBOXES = 20_000
@@ -112,10 +112,11 @@ class Expanded:
 def load(paths: Sequence[str], overrides: Sequence[str] = ()) -> Expanded:
     """The topology that files declare; each override is a layer of its own, later ones win.
 
+    Without paths, what `default_paths` finds is read.
     Raises TopologyError with every mistake of all files at once, UsageError for a path that names nothing.
     """
     with paused_gc():
-        sources = layers.read(paths, overrides)
+        sources = layers.read(paths or default_paths(), overrides)
         mistakes = [*sources.mistakes, *_check(sources.layers)]
         if mistakes:
             raise TopologyError(mistakes)

@@ -66,18 +66,30 @@ def read_bytes(file: str) -> bytes:
 def _files_of(path: str) -> list[str]:
     if path == STDIN:
         return [path]
+    if "\0" in path:
+        raise UsageError("a path with a NUL in it names nothing")
     if os.path.isdir(path):
-        # Names with a leading dot are editors' lock and swap files.
-        names = sorted(n for n in os.listdir(path) if n.endswith((".yaml", ".yml")) and not n.startswith("."))
-        files = [name for name in (os.path.join(path, n) for n in names) if not os.path.isdir(name)]
-        if not files:
-            raise UsageError(f"the directory '{path}' holds no *.yaml or *.yml file")
-        return files
+        return _files_in(path)
     if os.path.lexists(path):
         return [path]
     if any(c in path for c in "*?[") and (found := sorted(glob.glob(path))):
         return found
     raise UsageError(f"no such file or directory: '{path}'")
+
+
+def _files_in(folder: str) -> list[str]:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise UsageError(f"cannot list the directory '{folder}': {error.strerror}") from error
+    # Names with a leading dot are editors' lock and swap files.
+    paths = [
+        os.path.join(folder, n) for n in names if n.endswith((".yaml", ".yml")) and not n.startswith(".")
+    ]
+    files = [path for path in paths if not os.path.isdir(path)]
+    if not files:
+        raise UsageError(f"the directory '{folder}' holds no *.yaml or *.yml file")
+    return files
 
 
 def _unreadable(file: str, reason: str) -> Diagnostic:

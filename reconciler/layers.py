@@ -9,6 +9,7 @@ its error messages, any file of the host.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 MAX_TOTAL_BYTES = 64 * 1024 * 1024
 MAX_FILES = 10_000
+
+_STAY = "move the file below it, or name its directory on the command line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,27 +108,34 @@ class _Reader:
             return
         folder = "" if name == source.STDIN else os.path.dirname(name)
         for item, mark in zip(included, included.marks, strict=True):
-            if not isinstance(item, str) or not item:
-                continue
-            if os.path.isabs(item):
-                self._refuse(f"'{item}' must be relative to this file", mark)
-                continue
-            try:
-                found = source.collect([os.path.join(folder, item) if folder else os.path.join(".", item)])
-            except UsageError as error:
-                self._refuse(error.message, mark)
-                continue
-            for path in found:
-                if self._is_outside(path):
-                    self._refuse(
-                        f"'{item}' leads to a file outside of the topology's directory",
-                        mark,
-                        "move the file below it, or name its directory on the command line",
-                    )
-                else:
-                    yield os.path.normpath(path) if os.path.normpath(path) != source.STDIN else path
+            if isinstance(item, str) and item:
+                yield from self._included(folder, item, mark)
+
+    def _included(self, folder: str, item: str, mark: Mark) -> Iterator[str]:
+        """The files that one item of an `include` names. Where it leads is looked at before whether it is there."""
+        path = os.path.normpath(os.path.join(folder, item))
+        path = os.path.join(".", path) if path == source.STDIN else path
+        fixed = re.split(r"[*?\[]", path, maxsplit=1)[0]
+        if os.path.isabs(item):
+            self._refuse(f"'{item}' must be relative to this file", mark)
+            return
+        if self._is_outside(path if fixed == path else os.path.dirname(fixed)):
+            self._refuse(f"'{item}' leads out of the topology's directory", mark, _STAY)
+            return
+        try:
+            found = source.collect([path])
+        except UsageError as error:
+            self._refuse(error.message, mark)
+            return
+        for name in found:
+            if self._is_outside(name):
+                self._refuse(f"'{item}' leads out of the topology's directory", mark, _STAY)
+            else:
+                yield name
 
     def _is_outside(self, path: str) -> bool:
+        if "\0" in path:
+            return False  # names nothing, which is said later
         real = os.path.realpath(path)
         roots = [*self.roots, os.path.realpath(".")]
         return not any(os.path.commonpath((root, real)) == root for root in roots)

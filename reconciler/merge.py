@@ -82,7 +82,7 @@ def _side_by_side(first: Map, second: Map, section: str, found: list[Diagnostic]
     for name, value in second.items():
         if name in result:
             mark, other = second.key_mark(name), first.key_mark(name)
-            hint = f"the other one is {other}; rename one, or give this file as an override (-f)"
+            hint = f"the other one is {other}; rename one, or give this file as an override"
             message = f"the {kind} '{name}' is declared twice"
             found.append(Diagnostic("duplicate-name", message, mark, hint, (("first", other),)))
         else:

@@ -59,6 +59,7 @@ _FORBIDDEN = re.compile(
 )
 _PROPERTIES = re.compile(r"(?:[&!]\S*[ \t]+)+")
 _TAG_PREFIX = "tag:yaml.org,2002:"
+_new = tuple.__new__
 
 
 @contextmanager
@@ -133,10 +134,11 @@ def _scalar(text: str) -> str | int | float | bool | None:
 class _Frame:
     """A map or list that is still open while its events arrive."""
 
-    __slots__ = ("anchor", "before", "height", "is_merge", "key", "key_mark", "merges", "node")
+    __slots__ = ("anchor", "before", "height", "is_map", "is_merge", "key", "key_mark", "merges", "node")
 
     def __init__(self, node: Map | Seq, anchor: str | None, before: int) -> None:
         self.node = node
+        self.is_map = isinstance(node, Map)
         self.anchor = anchor
         self.before = before
         self.height = 1
@@ -202,49 +204,49 @@ class _Builder:
                 return
 
     def _scalar(self, event: Any) -> None:
+        """A key or a value. This runs once for each word of a file, so it calls little."""
         start, end = event.start_mark, event.end_mark
         line, col = start.line + 1, start.column + 1
-        properties = event.anchor is not None or event.tag is not None
-        if properties and (match := _PROPERTIES.match(self.text, start.index)) is not None:
-            col += match.end() - start.index
-        mark = Mark(self.file, line, col, end.column + 1 if end.line == start.line else self._line_end(start))
-        text: str = event.value
-        plain = event.implicit[0] and event.tag is None
-        stack = self.stack
-        if stack and stack[-1].key is None and isinstance(stack[-1].node, Map):
-            self._key(text, mark, plain=plain)
-            return
-        self._count(1, mark)
-        value = _scalar(text) if plain else text
+        anchor, tag, text = event.anchor, event.tag, event.value
+        if anchor is not None or tag is not None:
+            col += self._properties(event)
+        stop = end.column + 1 if end.line == start.line else self._line_end(start)
+        mark = _new(Mark, (self.file, line, col, stop))
+        plain = tag is None and event.implicit[0]
+        frame = self.stack[-1] if self.stack else None
+        if frame is not None and frame.is_map and frame.key is None:
+            self._key(frame, text, mark, plain=plain)
+            value = text
+        else:
+            self._count(1, mark)
+            value = _scalar(text) if plain else text
+            if value is None and end.index == start.index:
+                # An empty value has no text to point at; its key has.
+                mark = frame.key_mark if frame is not None and frame.is_map else self._mark(event)
+            self._add(value, mark)
+        if anchor is not None:
+            self.anchors[anchor] = (value, 1, 0)
+
+    def _properties(self, event: Any) -> int:
+        """Refuse the tag of a scalar, and say how many columns its anchor and tag take before it."""
         if event.tag is not None and event.tag not in (_TAG_PREFIX + "str", "!"):
             self._refuse_tag(event.tag, self._mark(event))
-        if value is None and end.index == start.index:
-            # An empty value has no text to point at; its key has.
-            mark = stack[-1].key_mark if stack and stack[-1].key is not None else self._mark(event)
-        if event.anchor is not None:
-            self.anchors[event.anchor] = (value, 1, 0)
-        self._add(value, mark)
+        match = _PROPERTIES.match(self.text, event.start_mark.index)
+        return len(match[0]) if match else 0
 
-    def _key(self, text: str, mark: Mark, *, plain: bool) -> None:
-        frame = self.stack[-1]
+    def _key(self, frame: _Frame, text: str, mark: Mark, *, plain: bool) -> None:
         if plain and not text:
             self._fail("yaml", "a key is missing before this ':'", mark._replace(end=mark.col + 1))
+        node = frame.node
         frame.key = sys.intern(text)
         frame.key_mark = mark
         frame.is_merge = plain and text == "<<"
-        node = frame.node
-        assert isinstance(node, Map)
-        if frame.merges is not None if frame.is_merge else text in node.marks:
+        if frame.merges is not None if frame.is_merge else text in node:
+            assert isinstance(node, Map)
             first = node.mark if frame.is_merge else node.marks[text][0]
-            self._note(
-                Diagnostic(
-                    "duplicate-key",
-                    f"the key '{text}' stands here a second time",
-                    mark,
-                    f"the first is in line {first.line}; keep one",
-                    (("first", first),),
-                )
-            )
+            message = f"the key '{text}' stands here a second time"
+            hint = f"the first is in line {first.line}; keep one"
+            self._note(Diagnostic("duplicate-key", message, mark, hint, (("first", first),)))
 
     def _open(self, event: Any) -> None:
         is_map = type(event) is yaml.MappingStartEvent
@@ -320,7 +322,7 @@ class _Builder:
         assert key is not None
         if frame.is_merge:
             frame.merges = (value, mark)
-        elif key not in node.marks:
+        elif key not in node:
             node[key] = value
             node.marks[key] = (frame.key_mark, mark)
 
@@ -332,7 +334,7 @@ class _Builder:
             )
 
     def _wants_key(self) -> bool:
-        return bool(self.stack) and self.stack[-1].key is None and isinstance(self.stack[-1].node, Map)
+        return bool(self.stack) and self.stack[-1].is_map and self.stack[-1].key is None
 
     def _mark(self, event: Any, width: int = 1) -> Mark:
         """Where an event starts; a block map has no token of its own and borrows its first character."""

@@ -270,6 +270,24 @@ def test_includes_do_not_leave(write: Write, tmp_path: Path, monkeypatch: pytest
     assert codes(["t/main.yaml"]) == ["unknown-key"], "below the working directory it may be read"
 
 
+def test_an_include_does_not_tell_what_exists_outside(write: Write) -> None:
+    """A file that is there and one that is not are refused alike, and patterns do not search the disk."""
+    write(
+        "t/main.yaml",
+        "name: s\ninclude: [../../../../../etc/passwd, ../../../../../etc/nothing, '../../../../../*/*']\n",
+    )
+    with pytest.raises(TopologyError) as caught:
+        load(["t/main.yaml"])
+    assert len({diagnostic.message.split("'")[2] for diagnostic in caught.value.diagnostics}) == 1
+    assert len(caught.value.diagnostics) == 3
+
+
+def test_without_paths_the_usual_places_are_read(write: Write) -> None:
+    """`load` finds the topologies of the working directory itself."""
+    write("topologies/a.yaml", "name: s\n")
+    assert load([]).files == ("topologies/a.yaml",)
+
+
 def test_a_dash_is_no_way_to_include_standard_input(write: Write) -> None:
     """'-' in an include is a file of that name."""
     write("t.yaml", "name: s\ninclude: ['-']\n")

@@ -172,6 +172,12 @@ def test_aliases_share_what_they_repeat() -> None:
     assert data["a"] is data["b"]
 
 
+def test_a_key_can_be_anchored() -> None:
+    """An anchor at a key repeats its text; a tag there is refused like any other."""
+    assert parse("&k front: 1\nname: *k\n") == {"front": 1, "name": "front"}
+    assert codes("!x front: 1\n") == ["yaml"]
+
+
 def test_the_latest_anchor_of_a_name_counts() -> None:
     """YAML lets an anchor be set again."""
     assert parse("a: &x 1\nb: *x\nc: &x 2\nd: *x\n") == {"a": 1, "b": 1, "c": 2, "d": 2}
