@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from .commands import arguments
 
+TYPE_CHECKING = False  # see arguments
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Sequence
 
     from .commands.console import Console
     from .errors import ReconcilerError
@@ -43,13 +43,15 @@ def _run(args: Namespace) -> int:
 
     console = open_console(args)
     try:
-        command = arguments.load(args.command)
-        return int(command.run(args, console))
+        return int(arguments.load(args.command)(args, console))
     except ReconcilerError as error:
         _report(error, console)
         return int(error.exit_code)
-    except (KeyboardInterrupt, BrokenPipeError):
+    except BrokenPipeError:
         raise
+    except OSError as error:
+        _report(_system_error(error), console)
+        return _FAILED
     except Exception as error:  # noqa: BLE001  # the last resort: a bug must not look like a result
         _report_bug(error, console)
         return _FAILED
@@ -66,6 +68,14 @@ def _report(error: ReconcilerError, console: Console) -> None:
         console.problem(diagnostics.text(error.diagnostics, lines_of, console.err))
     else:
         console.problem(failure.text(error, console.err))
+
+
+def _system_error(error: OSError) -> ReconcilerError:
+    """A file, a disk or a limit that failed us: the system's word for it, and what it was about."""
+    from .errors import ReconcilerError
+
+    about = f"{error.filename}: " if error.filename else ""
+    return ReconcilerError(f"{about}{error.strerror or error}")
 
 
 def _report_bug(error: Exception, console: Console) -> None:

@@ -156,7 +156,7 @@ def _apply(job: Job, look: Look, kernel: Kernel, console: Console, options: Opti
 def _report(job: Job, result: Result, console: Console) -> None:
     if console.json:
         console.document(documents.applied(result, job.files, job.digest, job.desired))
-    text = render.text(result, console.err, command=job.command, again=job.again)
+    text = render.text(result, job.desired, console.err, command=job.command, again=job.again)
     if result.exit_code is not Exit.OK:
         console.problem(text)
     elif not console.json:

@@ -7,15 +7,17 @@ where a whole session may want it. Usage errors end the process with exit code 2
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib
 import os
 import re
 import sys
-from collections.abc import Callable
-from typing import NoReturn, Protocol
 
-from .console import Console
+TYPE_CHECKING = False  # what typing calls so; importing typing would be a fifth of the time that --help takes
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn
+
+    from .console import Console
 
 PROGRAM = "reconciler"
 _USAGE = 2
@@ -30,13 +32,6 @@ exit codes: 0 done or nothing to do, 1 a step failed, 2 wrong command line, 3 to
 """
 
 
-class Command(Protocol):
-    """What the module of a command offers."""
-
-    def run(self, args: argparse.Namespace, console: Console) -> int:
-        """Do it; the exit code."""
-
-
 class _Parser(argparse.ArgumentParser):
     """argparse with our wording of errors: what is wrong, what was probably meant."""
 
@@ -44,8 +39,7 @@ class _Parser(argparse.ArgumentParser):
         hint = f"run `{self.prog} --help` to see what is possible"
         if (choice := _CHOICE.search(message)) is not None:
             message = f"there is no command '{choice[1]}'" if "COMMAND" in message else message
-            if close := difflib.get_close_matches(choice[1], _COMMANDS, 1):
-                hint = f"did you mean '{close[0]}'?"
+            hint = _meant(choice[1], list(_COMMANDS)) or hint
         fail(message, hint)
 
 
@@ -74,10 +68,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
     return _with_defaults(args)
 
 
-def load(command: str) -> Command:
-    """The module of a command."""
-    module: Command = importlib.import_module(f".{command}", __package__)
-    return module
+def load(command: str) -> Callable[[argparse.Namespace, Console], int]:
+    """The `run` of a command, whose module is imported only now."""
+    run: Callable[[argparse.Namespace, Console], int] = importlib.import_module(
+        f".{command}", __package__
+    ).run
+    return run
 
 
 def _split(argv: list[str]) -> tuple[list[str], list[str]]:
@@ -91,9 +87,15 @@ def _refuse(word: str, command: str, parser: argparse.ArgumentParser) -> NoRetur
     if not word.startswith("-"):
         fail(f"'{word}' is one argument too many for '{command}'", f"run `{PROGRAM} {command} --help`")
     name = word.partition("=")[0]
-    close = difflib.get_close_matches(name, _options(parser, command), 1)
-    hint = f"did you mean '{close[0]}'?" if close else f"run `{PROGRAM} {command} --help`"
+    hint = _meant(name, _options(parser, command)) or f"run `{PROGRAM} {command} --help`"
     fail(f"'{command}' knows no flag '{name}'", hint)
+
+
+def _meant(word: str, known: Sequence[str]) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, known, 1)
+    return f"did you mean '{close[0]}'?" if close else ""
 
 
 def _options(parser: argparse.ArgumentParser, command: str) -> list[str]:

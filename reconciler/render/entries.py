@@ -184,7 +184,7 @@ def _address_rows(changes: Sequence[Change]) -> list[Row]:
     for touched in links.values():
         before = [c.object.key[-1] for c in touched if c.action is Action.DELETE]
         after = [c.object.key[-1] for c in touched if c.action is Action.CREATE]
-        cause = note(touched[-1].cause) if after else ""
+        cause = note(touched[-1].cause)
         name = "address" if len(before) < 2 and len(after) < 2 else "addresses"
         found.append(Row(name, ", ".join(before) or "none", ", ".join(after) or "none", cause))
     return found
@@ -197,8 +197,7 @@ def _change_rows(change: Change) -> list[Row]:
         case Route(), Action.CREATE | Action.DELETE:
             before = words.way(change.before) if isinstance(change.before, Route) else "none"
             after = words.way(change.after) if isinstance(change.after, Route) else "none"
-            because = note(change.cause) if change.action is Action.CREATE else ""
-            return [Row(f"route {words.destination(_route(change))}", before, after, because)]
+            return [Row(f"route {words.destination(_route(change))}", before, after, note(change.cause))]
         case Sysctl(path=path), _:
             return [
                 Row(words.parameter(path), _held(change.before), _held(change.after), _sysctl_note(change))
@@ -219,8 +218,8 @@ def _change_rows(change: Change) -> list[Row]:
 
 
 def _follows_master(attribute: AttributeChange, change: Change) -> bool:
-    """Whether a link lacks a port attribute only because it is in no bridge yet, which has a row of its own."""
-    joins = any(other.name == "master" and other.before is None for other in change.attributes)
+    """Whether a link lacks a port attribute only because it joins a bridge, which has a row of its own."""
+    joins = any(other.name == "master" for other in change.attributes)
     return joins and attribute.before is None and attribute.name in _PORT_ATTRIBUTES
 
 

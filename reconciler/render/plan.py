@@ -17,6 +17,7 @@ from ..plan import Cause, Conflict, Plan
 from ..sides import Desired
 from . import entries, words
 from .entries import Entry, Verb
+from .size import things
 from .style import Style, counted, duration, natural, safe
 
 _SYMBOLS = {Verb.CREATE: "  +", Verb.CHANGE: "  ~", Verb.REPLACE: "-/+", Verb.DELETE: "  -"}
@@ -70,18 +71,6 @@ def in_sync(view: PlanView) -> str:
 
 def _size(topology: Topology) -> str:
     return f"{counted(len(topology.files), 'file')}, {things(topology)}"
-
-
-def things(topology: Topology) -> str:
-    """How many networks, sandboxes and endpoints a topology has."""
-    endpoints = sum(len(sandbox.endpoints) for sandbox in topology.sandboxes.values())
-    return ", ".join(
-        (
-            counted(len(topology.networks), "network"),
-            counted(len(topology.sandboxes), "sandbox"),
-            counted(endpoints, "endpoint"),
-        )
-    )
 
 
 # ------------------------------------------------------------------------------------------------------- the entries

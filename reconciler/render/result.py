@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ..objects import Key
 from ..outcome import Outcome
 from ..plan import Change, Plan
+from ..sides import Desired
 from . import entries, words
 from .entries import Entry, Verb
 from .style import Style, counted, duration, safe
@@ -30,7 +31,7 @@ _DONE = {
 }
 
 
-def text(result: Result, style: Style, *, command: str, again: str) -> str:
+def text(result: Result, desired: Desired, style: Style, *, command: str, again: str) -> str:
     """Failures, then the sentence. `command` is `apply` or `destroy`, `again` the command line that continues."""
     failed = [outcome for outcome in result.outcomes if not outcome.done]
     if result.interrupted is not None:
@@ -39,7 +40,7 @@ def text(result: Result, style: Style, *, command: str, again: str) -> str:
         return _failures(failed, style) + _partly(result, command)
     if result.remaining is not None:
         return _differs(result.remaining, style)
-    return _done(result, command) + _unready(result)
+    return _done(result, command) + _unready(result, desired)
 
 
 def _done(result: Result, command: str) -> str:
@@ -55,12 +56,15 @@ def _counts(found: Sequence[Entry]) -> str:
     return ", ".join(f"{counts[verb]:,} {_DONE[verb]}" for verb in Verb if counts[verb])
 
 
-def _unready(result: Result) -> str:
+def _unready(result: Result, desired: Desired) -> str:
     if not result.unready:
         return ""
     lines = [f"Not ready in time: {counted(len(result.unready), 'object')}."]
     items = sorted(result.unready.items())
-    lines += [f"  {safe(key_name(key))}: {safe(why)}" for key, why in items[:_SHOWN]]
+    for key, why in items[:_SHOWN]:
+        declared = desired.objects.get(key)
+        whose = f"{safe(declared.origin)}: " if declared is not None else ""
+        lines.append(f"  {whose}{safe(key_name(key))}: {safe(why)}")
     if len(items) > _SHOWN:
         lines.append(f"  and {len(items) - _SHOWN:,} more")
     return "\n".join(lines) + "\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..model import Topology
-from .plan import things
+from .size import things
 from .style import safe
 
 
