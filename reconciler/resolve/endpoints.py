@@ -23,6 +23,8 @@ from .networks import Draft, Range, clash, inside
 from .ranges import RangeIndex
 from .sysctls import Setting, endpoint_settings
 
+_SUGGESTIONS = 20
+
 
 @dataclass(slots=True)
 class EndpointDraft:
@@ -63,6 +65,7 @@ class Reader:
         self._index = index
         self._found = found
         self._extras: dict[tuple[str, IPAddress], Holder] = {}
+        self._near: dict[str, list[str]] = {}
 
     def read(self, sandbox: str, name: str, source: Map, mark: Mark) -> EndpointDraft:
         """One endpoint; its explicit addresses are claimed afterwards."""
@@ -85,7 +88,7 @@ class Reader:
             self._found.append(Diagnostic("missing-key", message, mark, hint))
             return None
         if (network := self._networks.get(wanted)) is None:
-            near = difflib.get_close_matches(wanted, self._networks, 1)
+            near = self._nearest(wanted)
             known = f"networks: {listed(self._networks)}" if self._networks else "no network is declared"
             hint = (
                 f"did you mean '{near[0]}'? {known}" if near else f"{known}; declare it, or correct the name"
@@ -93,6 +96,13 @@ class Reader:
             message = f"'{sandbox}/{name}' joins network '{wanted}', which does not exist"
             self._found.append(Diagnostic("unknown-network", message, source.value_mark("network"), hint))
         return network
+
+    def _nearest(self, wanted: str) -> list[str]:
+        """The network that was perhaps meant; searching is slow, so only the first few unknown names are worth it."""
+        if wanted not in self._near:
+            few = len(self._near) < _SUGGESTIONS
+            self._near[wanted] = difflib.get_close_matches(wanted, self._networks, 1) if few else []
+        return self._near[wanted]
 
     def _mac(self, source: Map) -> str | None:
         text = fields.text(source, "mac")

@@ -223,7 +223,6 @@ def _reached_by_route(via: IPAddress, route: StaticRoute, earlier: Sequence[Stat
     """Whether a route without next hop, declared before, makes the next hop a neighbour."""
     return any(
         each.to.version == via.version
-        and each.to.prefixlen
         and each.via is None
         and each.table == MAIN_TABLE
         and each.dev is not None

@@ -108,6 +108,13 @@ def test_explicit_addresses_come_before_all_automatic_ones(read: Reader) -> None
     assert leases == Leases(endpoints={"a/eth0": ("10.1.0.3",), "b/eth0": ("10.1.0.4",)})
 
 
+def test_gateway_of_a_router_elsewhere_is_not_handed_out(read: Reader) -> None:
+    """A gateway that no bridge holds is reserved all the same."""
+    networks = "    front: {subnets: [{subnet: 10.1.0.0/24, gateway: 10.1.0.1}], options: {address: false}}"
+    sandbox = read.sandbox("endpoints: {eth0: front}", networks)
+    assert (addresses(sandbox.endpoints[0]), gateways(sandbox)) == (["10.1.0.2/24"], ["10.1.0.1 eth0"])
+
+
 def test_leases_of_what_is_gone_are_released(read: Reader) -> None:
     """The new leases hold what is allocated now and nothing else."""
     old = Leases(
