@@ -6,7 +6,6 @@ went. Failures are counted by address of the topology, as the plan was.
 
 from __future__ import annotations
 
-import errno
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -95,9 +94,9 @@ def _failure(outcome: Outcome, style: Style) -> str:
     if error.detail and error.detail not in error.message:
         lines.append(f"  the kernel says: {safe(error.detail)}")
     if error.hint:
-        lines.append(f"  try: {safe(error.hint)}")
-    elif error.errno in errno.errorcode:
-        lines.append("  try: run the command again; `reconciler plan -v` shows the kernel operations")
+        lines.append(f"  {safe(error.hint)}")
+    else:
+        lines.append("  run the command again; `reconciler plan -v` shows the kernel operations")
     return "\n".join(lines) + "\n"
 
 

@@ -1,0 +1,96 @@
+"""Wrong command lines, help, and the flags that every command has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+COMMANDS = (
+    "validate config plan apply destroy status show exec explain schema version".split()  # noqa: SIM905
+)
+
+
+def test_help_names_every_command(run: Run) -> None:
+    """The list of commands in --help is complete, and asking for it succeeds."""
+    result = run("--help")
+    assert result.returncode == 0
+    assert [name for name in COMMANDS if f"\n    {name} " not in result.stdout] == []
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(run: Run, command: str) -> None:
+    """--help works behind each command and names the global flags."""
+    result = run(command, "--help")
+    assert result.returncode == 0
+    assert "--state-dir" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (("plam",), "there is no command 'plam'", "did you mean 'plan'?"),
+        (("plan", "--exitcode"), "'plan' knows no flag '--exitcode'", "did you mean '--exit-code'?"),
+        (("plan", "--exit-code=x"), "'x' is no exit code", "--help"),
+        (("apply", "--timeout", "soon"), "'soon' is no time", "--help"),
+        (("--color", "purple", "plan"), "purple", "--help"),
+        (("schema", "lab.yaml"), "'lab.yaml' is one argument too many for 'schema'", "--help"),
+        (("destroy", "--name", "../etc"), "'../etc' cannot be the name of a topology", "lower-case"),
+        (("destroy", "--name", "lab", "lab.yaml"), "exclude each other", "leave one of them out"),
+        (("plan", "nowhere.yaml"), "no such file or directory: 'nowhere.yaml'", ""),
+        (("plan",), "no topology", "name a file or a directory"),
+        (("explain", "networks.*.subnet"), "no field 'networks.*.subnet'", "networks.*.subnets"),
+    ],
+)
+def test_a_usage_error_says_what_and_what_instead(
+    run: Run, words: tuple[str, ...], message: str, hint: str
+) -> None:
+    """Exit code 2, nothing on standard output, the message and a next step on standard error."""
+    result = run(*words)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: ")
+    assert message in result.stderr
+    assert hint in result.stderr
+
+
+def test_no_command_prints_help_as_an_error(run: Run) -> None:
+    """An empty command line explains itself on standard error."""
+    result = run()
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "commands:" in result.stderr
+
+
+@pytest.mark.parametrize("words", [("-o", "json", "version"), ("version", "-o", "json")])
+def test_global_flags_stand_on_either_side(run: Run, words: tuple[str, ...]) -> None:
+    """-o before the command means the same as behind it."""
+    assert '"format_version": "1.0"' in run(*words).stdout
+
+
+def test_a_bare_exit_code_flag_leaves_the_path_alone(run: Run, tmp_path: Path) -> None:
+    """`--exit-code PATH` must not take the path for the code."""
+    (tmp_path / "bad.yaml").write_text("name: 7: 8")
+    assert run("plan", "--exit-code", "bad.yaml").returncode == 3
+
+
+def test_control_characters_of_an_argument_are_escaped(run: Run) -> None:
+    """What was typed comes back visible, never as an escape sequence."""
+    for words in (
+        ("\x1b[31m",),
+        ("validate", "\x1b[31m.yaml"),
+        ("explain", "\x1b[31m"),
+        ("plan", "--\x1b[31m"),
+    ):
+        result = run(*words)
+        assert result.returncode == 2
+        assert "\x1b" not in result.stderr
+        assert r"\x1b[31m" in result.stderr
+
+
+def test_a_state_directory_that_is_a_file_is_no_bug(run: Run, topology: Path, tmp_path: Path) -> None:
+    """System errors name the file and are not called internal."""
+    (tmp_path / "state").write_text("")
+    result = run("config", topology.name, "--explain", "web-1.eth0.addresses", "--state-dir", "state/deeper")
+    assert "internal error" not in result.stderr

@@ -1,0 +1,144 @@
+"""`validate` and the other commands that only read files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+BROKEN = """\
+name: lab
+networks:
+  lan: {driver: brigde}
+sandboxes:
+  web:
+    endpoints:
+      eth0: {network: lan, adresses: [10.0.0.2]}
+"""
+
+
+def test_success_is_one_line(run: Run, topology: Path) -> None:
+    """How much was checked, on standard output, and nothing else."""
+    result = run("validate", topology.name)
+    assert result.stdout == "lab.yaml: 1 network, 3 sandboxes, 3 endpoints are valid.\n"
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_quiet_success_is_silent(run: Run, topology: Path) -> None:
+    """-q leaves only the exit code."""
+    result = run("-q", "validate", topology.name)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_mistakes_are_shown_with_their_line(run: Run, tmp_path: Path) -> None:
+    """Every mistake at once with a caret, on standard error, exit code 3."""
+    (tmp_path / "bad.yaml").write_text(BROKEN)
+    result = run("validate", "bad.yaml")
+    assert (result.returncode, result.stdout) == (3, "")
+    assert result.stderr.startswith(
+        "bad.yaml:3:17: error[bad-value]: 'brigde' is not a known driver\n"
+        "   |\n"
+        " 3 |   lan: {driver: brigde}\n"
+        "   |                 ^^^^^^ did you mean 'bridge'?"
+    )
+    assert "did you mean 'addresses'?" in result.stderr
+    assert result.stderr.endswith("Found 2 errors in 1 file.\n")
+
+
+def test_mistakes_as_json(run: Run, tmp_path: Path) -> None:
+    """Standard output is one document with the same mistakes."""
+    (tmp_path / "bad.yaml").write_text(BROKEN)
+    result = run("validate", "-o", "json", "bad.yaml")
+    document = json.loads(result.stdout)
+    assert (result.returncode, document["valid"]) == (3, False)
+    assert [(d["code"], d["line"], d["col"]) for d in document["diagnostics"]] == [
+        ("bad-value", 3, 17),
+        ("unknown-key", 7, 28),
+    ]
+
+
+def test_standard_input_has_no_excerpt(run: Run) -> None:
+    """What cannot be read again is still reported by place."""
+    result = run("validate", "-", stdin=BROKEN)
+    assert result.returncode == 3
+    assert (
+        "-:3:17: error[bad-value]: 'brigde' is not a known driver\n  did you mean 'bridge'?" in result.stderr
+    )
+
+
+def test_a_file_of_control_characters_prints_none(run: Run, tmp_path: Path) -> None:
+    """Escapes in values and in file names reach the reader as text."""
+    (tmp_path / "e\x1b[2J.yaml").write_text('name: lab\nnetworks: {lan: {driver: "\\e[2J"}}\n')
+    result = run("validate", "e\x1b[2J.yaml")
+    assert result.returncode == 3
+    assert "\x1b" not in result.stdout + result.stderr
+
+
+def test_overrides_are_layers_and_paths_are_siblings(run: Run, topology: Path, tmp_path: Path) -> None:
+    """With -f the second file may change the first; side by side the same is a contradiction."""
+    (tmp_path / "over.yaml").write_text("networks: {lan: {mtu: 1300}}\n")
+    over = run("config", "-f", topology.name, "-f", "over.yaml", "--explain", "lan.mtu")
+    assert over.stdout == "networks.lan.mtu = 1300\n  declared by an override at over.yaml:1:23\n"
+    assert run("validate", topology.name, "over.yaml").returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "why"),
+    [
+        ("db.eth0.addresses", "10.10.0.9/24", "declared at lab.yaml:14:39"),
+        ("web-1.eth0.addresses", "10.10.0.2/24", "allocated from subnet 10.10.0.0/24 of network 'lan'"),
+        ("web-2.eth0.network", "lan", "replica 2 of 'web', declared at lab.yaml:11:13"),
+        ("db.eth0.mtu", "1400", "the mtu of network 'lan'"),
+        ("lan.mtu", "1400", "from defaults at lab.yaml:3:18"),
+        ("lan.driver", "bridge", "built-in default"),
+    ],
+)
+def test_config_explains_where_a_value_comes_from(
+    run: Run, topology: Path, field: str, value: str, why: str
+) -> None:
+    """Value and origin, also for what is decided after the files are read."""
+    result = run("config", topology.name, "--explain", field)
+    assert result.returncode == 0, result.stderr
+    assert f"= {value}\n" in result.stdout
+    assert why in result.stdout
+
+
+def test_config_of_an_unknown_value(run: Run, topology: Path) -> None:
+    """A near miss is corrected."""
+    result = run("config", topology.name, "--explain", "web1.eth0.mtu")
+    assert result.returncode == 2
+    assert "did you mean 'web-1.eth0.mtu'?" in result.stderr
+
+
+def test_the_canonical_form_is_a_topology_that_means_the_same(
+    run: Run, topology: Path, tmp_path: Path
+) -> None:
+    """What config prints, config prints again."""
+    first = run("config", topology.name)
+    (tmp_path / "again.yaml").write_text(first.stdout)
+    assert first.returncode == 0
+    assert run("config", "again.yaml").stdout == first.stdout
+
+
+def test_schema_is_the_schema(run: Run) -> None:
+    """The document can be read and calls itself one."""
+    assert json.loads(run("schema").stdout)["$schema"].endswith("2020-12/schema")
+
+
+def test_explain_describes_a_field(run: Run) -> None:
+    """Type and description of a nested field."""
+    result = run("explain", "networks.*.mtu")
+    assert result.returncode == 0
+    assert "networks.*.mtu" in result.stdout
+    assert "a whole number" in result.stdout
+
+
+def test_destroy_of_broken_files_points_to_the_name(run: Run, tmp_path: Path) -> None:
+    """Files that are broken do not keep a topology alive."""
+    (tmp_path / "bad.yaml").write_text(BROKEN)
+    result = run("destroy", "bad.yaml")
+    assert result.returncode == 3
+    assert "destroy --name" in result.stderr

@@ -1,0 +1,216 @@
+"""The small renderers: diagnostics, refusals, status, show, fields, and the ground they stand on."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.errors import Diagnostic, KernelError, Mark, Refused
+from reconciler.objects import HOST, Address, Bridge, Link, OtherKind, Route, Sysctl
+from reconciler.render import diagnostics, failure, show, status, style, words
+from reconciler.render.show import Shown, Space
+from reconciler.render.status import Condition, StatusView
+from reconciler.render.style import PLAIN, Style
+from reconciler.state import Run
+
+
+def shown(line: str, mark: Mark, *, hint: str | None = None, width: int = 100) -> list[str]:
+    """The lines of one diagnostic about a file that has one line."""
+    found = Diagnostic("bad-value", "it is wrong", mark, hint)
+    return diagnostics.text([found], lambda _: (line,), Style(width=width)).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("line", "mark", "source", "pointer"),
+    [
+        ("mtu: jumbo", Mark("f", 1, 6, 11), " 1 | mtu: jumbo", "   |      ^^^^^ fix"),
+        ("\tmtu: x", Mark("f", 1, 7, 8), " 1 |  mtu: x", "   |       ^ fix"),
+        ("中文: x", Mark("f", 1, 5, 6), " 1 | 中文: x", "   |       ^ fix"),
+        ("中文: x", Mark("f", 1, 1, 3), " 1 | 中文: x", "   | ^^^^ fix"),
+        ("a:", Mark("f", 1, 3, 4), " 1 | a:", "   |   ^ fix"),
+        ("a: 'b", Mark("f", 1, 4, 90), " 1 | a: 'b", "   |    ^^ fix"),
+        ("a\x1b[2J: b", Mark("f", 1, 1, 2), " 1 | a\ufffd[2J: b", "   | ^ fix"),
+    ],
+    ids=["plain", "tab", "after wide", "on wide", "line end", "past the end", "control"],
+)
+def test_the_caret_stands_below_its_text(line: str, mark: Mark, source: str, pointer: str) -> None:
+    """Tabs, wide letters, ends of lines and control characters do not move it."""
+    lines = shown(line, mark, hint="fix")
+    assert lines[:4] == [f"f:1:{mark.col}: error[bad-value]: it is wrong", "   |", source, pointer]
+
+
+@pytest.mark.parametrize("col", [1, 50, 500, 995])
+def test_a_long_line_is_cut_around_the_column(col: int) -> None:
+    """The marked text stays in sight, whatever the width."""
+    line = "x" * (col - 1) + "BAD" + "y" * (1000 - col)
+    _, _, source, pointer, *_ = shown(line, Mark("f", 1, col, col + 3), width=60)
+    start, end = pointer.index("^"), pointer.rindex("^") + 1
+    assert source[start:end] == "BAD"
+    assert len(source) <= 62
+
+
+@pytest.mark.parametrize("lines", [None, (), ("short",)])
+def test_a_file_that_is_gone_or_shorter_has_no_excerpt(lines: tuple[str, ...] | None) -> None:
+    """The hint then stands on a line of its own."""
+    found = Diagnostic("bad-value", "it is wrong", Mark("f", 1, 99, 100), "fix it")
+    text = diagnostics.text([found], lambda _: lines, PLAIN)
+    assert text == "f:1:99: error[bad-value]: it is wrong\n  fix it\n\nFound 1 error in 1 file.\n"
+
+
+def test_a_diagnostic_names_related_places() -> None:
+    """Both places of a contradiction are shown."""
+    found = Diagnostic("twice", "'a' stands twice", None, related=(("first used here", Mark("g", 2, 3, 4)),))
+    text = diagnostics.text([found], lambda _: None, PLAIN)
+    assert text.splitlines()[:2] == ["error[twice]: 'a' stands twice", "  g:2:3: first used here"]
+
+
+def test_a_refusal_lists_its_reasons() -> None:
+    """Message, one reason a line, then what to do."""
+    error = Refused("the plan is stale", reasons=["a moved", "b moved"], hint="plan again")
+    assert failure.text(error, PLAIN) == "error: the plan is stale\n  a moved\n  b moved\n  plan again\n"
+
+
+def test_the_kernels_own_text_is_quoted_once() -> None:
+    """An extended acknowledgement is added unless the message has it already."""
+    error = KernelError("reading links: busy", errno=16, detail="dump torn")
+    assert failure.text(error, PLAIN) == "error: reading links: busy\n  the kernel says: dump torn\n"
+    assert "says" not in failure.text(KernelError("dump torn", errno=16, detail="dump torn"), PLAIN)
+
+
+RUN = Run("2026-11-24T10:00:00+00:00", "apply", "abc", 12, 1, 0, 0, "ok", 0.21)
+
+
+def test_status_is_a_table_and_two_sentences() -> None:
+    """Each address with its reason, the last run, how many are not ready."""
+    view = StatusView(
+        "lab",
+        (
+            Condition("network/lan", ready=True, reason="in sync"),
+            Condition("sandbox/a", ready=False, reason="missing"),
+        ),
+        RUN,
+        125.0,
+        edited=True,
+    )
+    assert status.text(view, PLAIN) == (
+        "ADDRESS      READY  STATUS\n"
+        "network/lan  yes    in sync\n"
+        "sandbox/a    no     missing\n"
+        "\n"
+        "Last run: apply 2 min ago, ok: 12 created, 1 changed kernel objects in 0.21 s.\n"
+        "The files have changed since.\n"
+        "1 of 2 not ready.\n"
+    )
+    assert status.document(view)["ready"] is False
+
+
+def test_status_without_a_run() -> None:
+    """A topology that was never applied says so, and a cut-short run is mentioned."""
+    text = status.text(StatusView("lab", (), None, 0, edited=False, interrupted="apply of noon"), PLAIN)
+    assert "Topology 'lab' was never applied here." in text
+    assert "A run was cut short: apply of noon." in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "just now"), (59, "59 s ago"), (61, "1 min ago"), (7200, "2 h ago"), (200000, "2 d ago")],
+)
+def test_ages(seconds: float, text: str) -> None:
+    """The largest unit that fits."""
+    assert status.ago(seconds) == text
+
+
+def test_show_groups_by_namespace() -> None:
+    """Host first, links before addresses, owner in the last column."""
+    host = Space(HOST, (Shown(Link(netns=HOST, name="br0", kind=Bridge(), mtu=1500), "lab", "network/lan"),))
+    inner = Space(
+        "lab.a",
+        (
+            Shown(
+                Address(netns="lab.a", link="eth0", address="10.0.0.2/24"), "lab", "sandbox/a/endpoint/eth0"
+            ),
+            Shown(Link(netns="lab.a", name="tun0", kind=OtherKind(kind="tun"), up=False), None),
+        ),
+        "lab",
+        "sandbox/a",
+    )
+    assert show.text([host, inner], 3, PLAIN) == (
+        "the host\n"
+        "  link br0  bridge, mtu 1500  ours: lab network/lan\n"
+        "\n"
+        "namespace lab.a   ours: lab sandbox/a\n"
+        "  link tun0            tun, down  foreign\n"
+        "  address 10.0.0.2/24  on eth0    ours: lab sandbox/a/endpoint/eth0\n"
+        "\n"
+        "3 foreign objects not shown; --foreign lists them.\n"
+    )
+    listed = show.document([host, inner])["namespaces"][1]["objects"]
+    assert [(item["kind"], item["ours"]) for item in listed] == [("link", False), ("address", True)]
+
+
+def test_show_of_an_empty_host() -> None:
+    """Nothing is said, not printed as nothing."""
+    assert show.text([], 0, PLAIN) == "Nothing of any topology is on this host.\n"
+
+
+@pytest.mark.parametrize(
+    ("route", "text"),
+    [
+        (Route(netns="", to="0.0.0.0/0", via="10.0.0.1"), "default"),
+        (Route(netns="", to="::/0", metric=1024), "default (v6)"),
+        (Route(netns="", to="10.0.0.0/8", metric=50, table=7), "10.0.0.0/8 table 7 metric 50"),
+        (Route(netns="", to="fd00::/8", metric=0), "fd00::/8 metric 0"),
+    ],
+)
+def test_destinations_hide_what_is_usual(route: Route, text: str) -> None:
+    """Table 254 and the family's own metric go without saying."""
+    assert words.destination(route) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "held", "text"),
+    [
+        ("mtu", None, "none"),
+        ("up", True, "yes"),
+        ("ageing_time", 30050, "300.5 s"),
+        ("group", 1390033085, "0x52da38bd"),
+        ("altnames", ("a", "b"), "a, b"),
+        ("alias", "x\ny", r"x\ny"),
+    ],
+)
+def test_values_are_what_people_write(
+    name: str, held: str | int | bool | tuple[str, ...] | None, text: str
+) -> None:
+    """Seconds instead of hundredths, words for flags, escapes for control characters."""
+    assert words.value(name, held) == text
+
+
+def test_a_parameter_of_a_dotted_link_is_written_as_sysctl_does() -> None:
+    """Dots and slashes change places, so that the name can be used."""
+    assert words.object_name(Sysctl(netns="a", path="net/ipv4/conf/eth0.5/x")) == (
+        "parameter net.ipv4.conf.eth0/5.x in a"
+    )
+
+
+@pytest.mark.parametrize(
+    "character", ["\x00", "\x1b", "\x7f", "\x9b", "\u202e", "\u2028", "\ud800", "\r", "\n"]
+)
+def test_no_unsafe_character_survives(character: str) -> None:
+    """Escapes, line breaks and letters that reorder others are made visible."""
+    assert character not in style.safe(f"a{character}b")
+    assert style.safe("ä中 é") == "ä中 é"
+
+
+def test_natural_order() -> None:
+    """Numbers within names count as numbers."""
+    assert sorted(["web-10", "web-2", "web", "10", "a1b2", "a1b10"], key=style.natural) == [
+        "10", "a1b2", "a1b10", "web", "web-2", "web-10",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.0001, "1 ms"), (0.038, "38 ms"), (0.1, "0.10 s"), (9.999, "10.00 s"), (72.04, "72.0 s")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    """Milliseconds below a tenth of a second, seconds above."""
+    assert style.duration(seconds) == text
