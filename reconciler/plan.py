@@ -33,6 +33,7 @@ from .objects import (
     Veth,
     attributes,
     compare,
+    parents,
 )
 from .sides import Declared, Desired, Found, Observed, Requirement
 
@@ -392,7 +393,7 @@ class _Planner:
         rest = sorted(
             [*self.creates.values(), *self.updates.values()], key=lambda change: order.of(change.object)
         )
-        changes = [*deletes, *rest]
+        changes = self.possible([*deletes, *rest])
         return Plan(
             self.desired.topology,
             tuple(self.with_interrupts(change) for change in changes),
@@ -400,6 +401,17 @@ class _Planner:
             tuple(found.object for found in self.observed.objects.values() if self.is_notable(found)),
             len(self.unchanged),
         )
+
+    def possible(self, changes: list[Change]) -> list[Change]:
+        """Without what stands on something that is in conflict, which would only hide the conflict in the list."""
+        blocked = {conflict.key for conflict in self.conflicts}
+        kept = []
+        for change in changes:
+            if blocked.isdisjoint(parents(change.object)):
+                kept.append(change)
+            else:
+                blocked.add(change.key)
+        return kept
 
     def with_interrupts(self, change: Change) -> Change:
         if change.action is not Action.DELETE or not isinstance(change.before, Link):

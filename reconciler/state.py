@@ -80,6 +80,8 @@ class Store:
         try:
             yield
         finally:
+            if self.directory.is_dir() and os.listdir(self.directory) == ["lock"]:
+                self.remove()  # refused before anything was done: leave no trace
             os.close(fd)
 
     def _locked_fd(self) -> int:
@@ -224,7 +226,9 @@ class Store:
         path, temporary = self.directory / name, self.directory / f".{name}.new"
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(fd, "w") as file:
-            file.write(json.dumps(data, separators=(",", ":")))  # not json.dump: that one never uses the C encoder
+            file.write(
+                json.dumps(data, separators=(",", ":"))
+            )  # not json.dump: that one never uses the C encoder
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

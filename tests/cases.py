@@ -78,7 +78,7 @@ def line(change: Change) -> str:
 def json_line(change: Mapping[str, Any]) -> str:
     """One change of `plan -o json` as a line of a case file."""
     names = [attribute["name"] for attribute in change["attributes"]]
-    return _line(change["operation"], change["key"], change["cause"], change["forces_replacement"], names)
+    return _line(change["action"][0], change["key"], change["cause"], change["forces_replacement"], names)
 
 
 def _line(action: str, key: Sequence[str], cause: str, replaces: Sequence[str], names: Sequence[str]) -> str:

@@ -93,7 +93,8 @@ def on_world(world: World, step: Step) -> None:
             for words in _set_words(step):
                 run("link", "set", "dev", name, *words)
         case {"add": "link", "name": name, "type": "bridge"}:
-            run("link", "add", "name", name, "type", "bridge")
+            # With a MAC of its own: otherwise it takes that of a port, and has none when the last port leaves.
+            run("link", "add", "name", name, "address", "02:b0:b0:b0:b0:b0", "type", "bridge")
         case {"add": "link", "name": name, "type": "veth", "peer": peer}:
             run("link", "add", "name", name, "type", "veth", "peer", "name", peer)
             if "master" in step:
