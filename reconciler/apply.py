@@ -171,6 +171,11 @@ class _Apply:
         scope = scope_of(self.desired, self.claims)
         observed = self.kernel.observe(scope)
         rest = plan(self.desired, observed, applied=self.established(), claims=self.claims)
+        different = {change.key for change in rest.changes}
+        # The kernel is the judge: what it shows as wanted is done, even if a message about it was refused.
+        self.outcomes = [
+            o if o.done or o.change.key in different else Outcome(o.change) for o in self.outcomes
+        ]
         unready, ready = self.wait(scope, observed, rest, interrupts)
         result = Result(
             self.todo,

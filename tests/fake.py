@@ -105,6 +105,11 @@ class FakeKernel:
 
     def _owner(self, obj: KernelObject, scope: Scope, found: Mapping[Key, Found]) -> tuple[bool, str | None]:
         match obj:
+            case Link(alias=None, kind=Veth(peer=peer)) if peer is not None:
+                other = self.objects.get(("link", *peer))  # the other end of a link of ours is ours
+                if not isinstance(other, Link) or other.alias is None:
+                    return False, None
+                return self._owner(other, scope, found)
             case Netns(alias=alias) | Link(alias=alias):
                 owner = marks.owner(alias)
                 if owner is None or owner.topology != scope.topology:
@@ -240,4 +245,6 @@ def _link(new: Link, old: Link | None) -> Link:
         merged = replace(merged, kind=_over(old.kind, new.kind))
     if merged.master is None:
         return merged
-    return replace(merged, port=_over(old.port or BridgePort(isolated=False, hairpin=False), new.port or BridgePort()))
+    return replace(
+        merged, port=_over(old.port or BridgePort(isolated=False, hairpin=False), new.port or BridgePort())
+    )

@@ -174,13 +174,14 @@ class _Assembly:
         for table in self.tables.values():
             for record in table.links:
                 self.link(table.netns, record)
+        self.mirror_peers()
+        for table in self.tables.values():
             for address in table.addresses:
                 self.address(table.netns, address)
             for route in table.routes:
                 self.route(table.netns, route)
             for path, value in table.sysctls.items():
                 self.add(Sysctl(netns=table.netns, path=path, value=value), ours=False)
-        self.mirror_peers()
         prefix = names.netns(self.scope.topology, "")
         orphans = frozenset(entry for entry in netns.entries(prefix) if entry not in self.tables)
         return Observed(self.objects, self.unready, orphans)
@@ -253,6 +254,7 @@ class _Assembly:
         return LinkRef(there, name) if there is not None and name is not None else None
 
     def mirror_peers(self) -> None:
+        """Tell each veth end in a sandbox where its host end is, and whose it is if a kill left it unmarked."""
         for found in list(self.objects.values()):
             obj = found.object
             if not isinstance(obj, Link) or not isinstance(obj.kind, Veth) or obj.kind.peer is None:
@@ -260,9 +262,13 @@ class _Assembly:
             other = self.objects.get(("link", *obj.kind.peer))
             if other is None or not isinstance(other.object, Link) or not isinstance(other.object.kind, Veth):
                 continue
+            end = other.object
             if other.object.kind.peer is None:
-                kind = replace(other.object.kind, peer=obj.ref)
-                self.objects[other.object.key] = replace(other, object=replace(other.object, kind=kind))
+                end = replace(end, kind=replace(other.object.kind, peer=obj.ref))
+            unmarked = found.ours and not end.alias
+            self.objects[end.key] = Found(
+                end, other.ours or unmarked, found.origin if unmarked else other.origin
+            )
 
     def belongs(self, key: Key, where: str, device: str | None, protocol: int) -> tuple[bool, str | None]:
         """Whether an address or route is ours, and whose it is in the topology."""
