@@ -8,7 +8,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
-TOPOLOGY ?= topologies/quickstart.yaml
 
 .PHONY: help check lint unit test bench demo build clean tools
 
@@ -33,8 +32,8 @@ test: $(STAMP) tools  ## everything but the slow suites; as root it includes the
 bench: $(STAMP) tools  ## ratios against ip -batch, as a Markdown table (root)
 	$(BIN)/python -m tests.bench.ratios $(BENCH)
 
-demo: $(STAMP) tools  ## plan, apply, show and destroy an example in a private host (root)
-	$(BIN)/python -m tests.bench.demo $(TOPOLOGY)
+demo: $(STAMP) tools  ## plan, apply, break, repair and destroy an example in a private host
+	@demo/quickstart.sh
 
 build: $(STAMP)  ## wheel and source archive in dist/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check build
@@ -62,7 +61,7 @@ $(STAMP): pyproject.toml
 # What the kernel tests, the benchmark and the demo run beside Python.
 tools:
 	@missing=""
-	for pair in ip:iproute2 bridge:iproute2 ping:iputils-ping sysctl:procps setpriv:util-linux; do
+	for pair in ip:iproute2 bridge:iproute2 ping:iputils-ping sysctl:procps setpriv:util-linux mount:mount; do
 	    PATH="$$PATH:/usr/sbin:/sbin" command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair##*:}"
 	done
 	if [ -z "$$missing" ]; then exit 0; fi
