@@ -7,6 +7,7 @@ This is the one place where errors become text and exit codes; commands just rai
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 from .commands import arguments
@@ -15,11 +16,17 @@ TYPE_CHECKING = False  # see arguments
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
+    from types import FrameType
+    from typing import NoReturn
 
     from .commands.console import Console
     from .errors import ReconcilerError
 
-_FAILED, _INTERRUPTED = 1, 130  # of errors.Exit, which is imported only after the arguments are fine
+_FAILED, _INTERRUPTED, _TERMINATED = (
+    1,
+    130,
+    143,
+)  # of errors.Exit, which is imported only after the arguments are fine
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,6 +49,7 @@ def _run(args: Namespace) -> int:
     from .errors import ReconcilerError
 
     console = open_console(args)
+    signal.signal(signal.SIGTERM, _terminate)  # apply holds it back while it writes
     try:
         return int(arguments.load(args.command)(args, console))
     except ReconcilerError as error:
@@ -55,6 +63,10 @@ def _run(args: Namespace) -> int:
     except Exception as error:  # noqa: BLE001  # the last resort: a bug must not look like a result
         _report_bug(error, console)
         return _FAILED
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(_TERMINATED)
 
 
 def _report(error: ReconcilerError, console: Console) -> None:

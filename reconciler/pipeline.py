@@ -73,8 +73,8 @@ def look(desired: Desired, store: Store, kernel: Kernel) -> Look:
     interrupted = store.interrupted()
     begun = {key[1] for key in interrupted.announced if key[0] == "netns"} if interrupted else set()
     first = plan(desired, observed, claims=claims, begun=begun)
-    if first.changes:  # only now does it matter what is drift, and the record is large
-        first = plan(desired, observed, applied=store.applied(), claims=claims, begun=begun)
+    if first.changes and (applied := store.applied()):  # large, and only now does it matter what is drift
+        first = plan(desired, observed, applied=applied, claims=claims, begun=begun)
     return Look(observed, first, time.monotonic() - began)
 
 

@@ -21,7 +21,7 @@ from ..errors import KernelError
 from ..objects import Key, KernelObject, Link, Netns, Sysctl, parents
 from ..outcome import Outcome
 from ..plan import Action, Change
-from . import decode, encode, failpoints, netns, sysctl
+from . import decode, encode, failpoints, linkinfo, netns, sysctl
 from .explain import explain
 from .netlink import CHUNK, Failure, Message, Reply, Socket
 
@@ -41,9 +41,13 @@ class Executor:
         self.priors: dict[Key, str] = {}
         self._failed: set[Key] = set()
         self._failpoint = failpoints.armed()
+        self._began = False
 
     def execute(self, changes: Sequence[Change]) -> list[Outcome]:
         """Carry out `changes` in order; never raises for what the kernel refuses."""
+        if not self._began:
+            self._began = True
+            linkinfo.prepare(changes)
         if self._failpoint is None:
             return [outcome for part in _runs(changes) for outcome in self._run(part)]
         return [self._one_with_failpoint(change, self._failpoint) for change in changes]
@@ -214,10 +218,10 @@ class _Batch:
 
     def index(self, name: str) -> int:
         if name not in self._indexes:
-            self._flush()  # the link may be waiting in this very batch
-            answer = self._query(encode.get_link(name))
-            if isinstance(answer, Failure):
-                raise KernelError(f"link '{name}': {answer}", errno=answer.errno)
+            answer = self._flush(encode.get_link(name))  # the link may be waiting in this very batch
+            if not isinstance(answer, Reply):
+                failure = answer or Failure(errno.ENODEV)
+                raise KernelError(f"link '{name}': {failure}", errno=failure.errno)
             self._indexes[name] = decode.link(answer).index
         return self._indexes[name]
 
@@ -228,9 +232,6 @@ class _Batch:
                 raise KernelError(f"namespace '{where}' is gone", errno=errno.ENOENT)
             self._fds[where] = fd
         return self._fds[where]
-
-    def _query(self, message: Message) -> Reply | Failure:
-        return self.sock.query([message])[0]
 
     # -- sending -----------------------------------------------------------------------------------------------
 
@@ -248,14 +249,20 @@ class _Batch:
         if self._size > CHUNK:
             self._flush()
 
-    def _flush(self) -> None:
+    def _flush(self, question: Message | None = None) -> Reply | Failure | None:
+        """Send what is pending, and with it a question; the answer to that."""
         pending, self._pending, self._size = self._pending, [], 0
         messages = [message for _, part in pending for message in part]
-        refused = self.sock.transact(messages)
+        answer: Reply | Failure | None = None
+        if question is None:
+            refused = self.sock.transact(messages)
+        else:
+            refused, answer = self.sock.ask(messages, question)
         self.sent += len(messages)
         self._close_fds()
         if refused:
             self._attribute(pending, refused)
+        return answer
 
     def _close_fds(self) -> None:
         for fd in self._fds.values():

@@ -7,9 +7,13 @@ differ in nothing but their names.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from functools import cache
+from importlib import import_module
 
-from ..objects import Bridge, BridgePort, LinkKind, OtherKind, Veth
+from ..objects import Bridge, BridgePort, Link, LinkKind, OtherKind, Veth
+from ..plan import Change
 from . import wire
 
 _HEADERS = 32  # netlink header and ifinfomsg, which the caller writes itself
@@ -34,6 +38,12 @@ def bridge_port(port: BridgePort) -> bytes:
         ("IFLA_BRPORT_ISOLATED", None if port.isolated is None else int(port.isolated)),
     ]
     return _encode("IFLA_INFO_SLAVE_KIND", "IFLA_INFO_SLAVE_DATA", attributes)
+
+
+def prepare(changes: Sequence[Change]) -> None:
+    """Begin to import pyroute2 beside the work if `changes` will need it: it is ready when the namespaces are made."""
+    if any(isinstance(change.object, Link) and isinstance(change.object.kind, Bridge) for change in changes):
+        threading.Thread(target=import_module, args=("pyroute2",), daemon=True).start()
 
 
 def change(kind: LinkKind) -> bytes:

@@ -113,6 +113,21 @@ class Socket:
                     if reply.sequence == self._sequence:
                         return failures
 
+    def ask(
+        self, messages: Sequence[Message], question: Message
+    ) -> tuple[dict[int, Failure], Reply | Failure]:
+        """As `transact`, with a question behind the messages in the same send; its answer needs no acknowledgement."""
+        first = self._sequence + 1
+        self._send([*messages, question], ack_last=False)
+        failures: dict[int, Failure] = {}
+        while True:
+            for reply in self._receive():
+                failure = _failure(reply) if reply.type == wire.NLMSG_ERROR else None
+                if reply.sequence == self._sequence:
+                    return failures, failure or reply
+                if failure is not None and reply.sequence >= first:
+                    failures[reply.sequence - first] = failure
+
     def query(self, messages: Sequence[Message]) -> list[Reply | Failure]:
         """Send requests that are answered by one message each; the answers in the order of the requests."""
         if not messages:
