@@ -124,7 +124,9 @@ class Unsupported(ReconcilerError):
 class KernelError(ReconcilerError):
     """The kernel refused. `errno` is positive; `detail` is the kernel's own extended text, if it sent one."""
 
-    def __init__(self, message: str, *, errno: int, detail: str | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, errno: int, detail: str | None = None, hint: str | None = None
+    ) -> None:
         super().__init__(message, hint=hint)
         self.errno = errno
         self.detail = detail

@@ -61,7 +61,8 @@ def write(path: str, desired: Desired, leases: Leases, digest: str, plan: Plan) 
             for d in desired.objects.values()
         ],
         "requirements": [
-            [list(r.key), r.origin, serial.mark_to_data(r.mark), r.what, r.link_kind] for r in desired.requirements
+            [list(r.key), r.origin, serial.mark_to_data(r.mark), r.what, r.link_kind]
+            for r in desired.requirements
         ],
         "steps": [_step(change) for change in plan.changes],
     }
@@ -101,7 +102,9 @@ def check_base(saved: SavedPlan, now: Plan) -> None:
     gone = [f"no longer needed: {_words(step)}" for step in before if step not in after]
     new = [f"needed now: {_words(step)}" for step in after if step not in before]
     reasons = (gone + new)[:20] or ["the order of the changes is another"]
-    raise Refused("the saved plan no longer fits this machine", reasons=reasons, hint="plan again and review it")
+    raise Refused(
+        "the saved plan no longer fits this machine", reasons=reasons, hint="plan again and review it"
+    )
 
 
 def _step(change: Change) -> list[Any]:

@@ -43,7 +43,9 @@ def on_fake(kernel: FakeKernel, step: Step) -> None:
         case {"add": "link", "name": name, "type": "bridge"}:
             kernel.put(Link(netns=where, name=name, kind=Bridge()))
         case {"add": "link", "name": name, "type": "veth", "peer": peer}:
-            kernel.put(Link(netns=where, name=name, kind=Veth(peer=LinkRef(where, peer)), master=step.get("master")))
+            kernel.put(
+                Link(netns=where, name=name, kind=Veth(peer=LinkRef(where, peer)), master=step.get("master"))
+            )
         case {"add": "address", "link": link, "address": address}:
             kernel.put(Address(netns=where, link=link, address=address))
         case {"add": "route", "to": to, "via": via, "dev": dev}:
@@ -127,6 +129,6 @@ def _set_words(step: Step) -> list[tuple[Any, ...]]:
                 words.append(("master", value))
             case "stp", _:
                 words.append(("type", "bridge", "stp_state", int(value)))
-            case ("isolated" | "hairpin"), _:
+            case (("isolated" | "hairpin"), _):
                 words.append(("type", "bridge_slave", name, "on" if value else "off"))
     return words

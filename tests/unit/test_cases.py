@@ -51,7 +51,13 @@ def run(loaded: Loaded, kernel: FakeKernel) -> Exit:
     with loaded.store.lock():
         seen = look(loaded, kernel)
         result = apply(
-            seen.plan, loaded.desired, loaded.leases, kernel, loaded.store, reporter=Quiet(), options=Options()
+            seen.plan,
+            loaded.desired,
+            loaded.leases,
+            kernel,
+            loaded.store,
+            reporter=Quiet(),
+            options=Options(),
         )
     return result.exit_code
 
