@@ -22,11 +22,8 @@ if TYPE_CHECKING:
     from .commands.console import Console
     from .errors import ReconcilerError
 
-_FAILED, _INTERRUPTED, _TERMINATED = (
-    1,
-    130,
-    143,
-)  # of errors.Exit, which is imported only after the arguments are fine
+# Of errors.Exit, which is imported only after the arguments are fine.
+_FAILED, _INTERRUPTED, _TERMINATED = 1, 130, 143
 
 
 def main(argv: Sequence[str] | None = None) -> int:

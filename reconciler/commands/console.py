@@ -27,8 +27,9 @@ class Console:
         self.quiet = quiet
 
     def result(self, text: str) -> None:
-        """Print what was asked for."""
+        """Print what was asked for, at once: a plan is read while it is applied."""
         sys.stdout.write(text)
+        sys.stdout.flush()
 
     def success(self, text: str) -> None:
         """Print what only says that all is well: `--quiet` leaves it out."""

@@ -1,0 +1,222 @@
+"""Commands that need a kernel: what they ask, print and return, each on a private host."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.world import World, refusal
+
+pytestmark = pytest.mark.kernel
+_refusal = cache(refusal)
+
+LAB = """\
+name: lab
+networks:
+  lan: {subnets: [10.10.0.0/24]}
+sandboxes:
+  web: {endpoints: {eth0: {network: lan, addresses: [10.10.0.2]}}}
+  db: {endpoints: {eth0: lan}}
+"""
+WITHOUT_DB = LAB.rpartition("  db:")[0]
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A fresh private host."""
+    if reason := _refusal():
+        pytest.skip(reason)
+    with World() as world:
+        yield world
+
+
+@pytest.fixture
+def lab(world: World) -> Path:
+    """The file of a topology that is applied."""
+    path = world.write("lab.yaml", LAB)
+    world.reconciler("apply", path)
+    return path
+
+
+def test_apply_shows_the_plan_and_then_the_result(world: World) -> None:
+    """Standard output has both, standard error nothing; a second time it is one line."""
+    path = world.write("lab.yaml", LAB)
+    first = world.reconciler("apply", path)
+    assert "  + sandbox/web/endpoint/eth0  10.10.0.2/24 on lan" in first.stdout
+    assert "Plan: 5 to create.\n\nApplied: 5 created. Configured in " in first.stdout
+    assert first.stderr == ""
+    assert world.reconciler("apply", path).stdout.startswith("In sync. 1 network, 2 sandboxes, 2 endpoints (")
+
+
+def test_apply_as_json_is_one_document(world: World) -> None:
+    """Each operation has its status; in sync it is an empty list of the same form."""
+    path = world.write("lab.yaml", LAB)
+    planned = world.reconciler("plan", path, "-o", "json").json()
+    applied = world.reconciler("apply", path, "-o", "json").json()
+    assert [c["key"] for c in applied["changes"]] == [c["key"] for c in planned["changes"]]
+    assert {c["status"] for c in applied["changes"]} == {"done"}
+    again = world.reconciler("apply", path, "-o", "json").json()
+    assert (again["changes"], set(again)) == ([], set(applied))
+
+
+def test_exit_codes_of_plan(world: World, lab: Path) -> None:
+    """0 without being asked, 4 or the given number when changes are pending, 0 when none are."""
+    world.reconciler("plan", lab, "--exit-code", exit=0)
+    world.run("ip", "link", "delete", "lab-web-eth0")
+    world.reconciler("plan", lab, exit=0)
+    world.reconciler("plan", lab, "--exit-code", exit=4)
+    assert "drift" in world.reconciler("plan", "--exit-code=2", lab, exit=2).stdout
+
+
+def test_a_deletion_without_a_terminal_needs_yes(world: World, lab: Path) -> None:
+    """Refused with exit code 5 and nothing done; with --yes it goes."""
+    world.write("lab.yaml", WITHOUT_DB)
+    refused = world.reconciler("apply", lab, exit=5)
+    assert "delete sandbox/db" in refused.stderr
+    assert "--yes" in refused.stderr
+    assert "lab.db" in world.netns()
+    assert "2 deleted" in world.reconciler("apply", lab, "--yes").stdout
+    assert "lab.db" not in world.netns()
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [("y", 0, []), ("n", 5, ["lab.db", "lab.web"])])
+@pytest.mark.usefixtures("lab")
+def test_a_terminal_is_asked(world: World, answer: str, code: int, left: list[str]) -> None:
+    """Yes does it, anything else does nothing."""
+    ours, theirs = pty.openpty()
+
+    def destroy() -> tuple[int, bytes]:
+        command = [sys.executable, "-m", "reconciler", "destroy", "--name", "lab"]
+        environment = {**os.environ, **world.environment()}
+        pid = os.posix_spawn(
+            sys.executable,
+            command,
+            environment,
+            file_actions=[(os.POSIX_SPAWN_DUP2, theirs, fd) for fd in (0, 2)],
+        )
+        os.close(theirs)
+        seen = b""
+        while b"[y/N]" not in seen:
+            seen += os.read(ours, 4096)
+        os.write(ours, answer.encode() + b"\n")
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), seen
+
+    returned, seen = world.call(destroy)
+    os.close(ours)
+    assert b"This deletes 5 objects. Go on? [y/N]" in seen
+    assert returned == code
+    assert world.netns() == left
+
+
+def test_a_saved_plan_is_applied_or_refused(world: World, lab: Path) -> None:
+    """It fits once; afterwards its base has moved, and options beside it are a mistake."""
+    world.write("lab.yaml", WITHOUT_DB)
+    out = world.write("lab.plan", "")
+    world.reconciler("plan", lab, "--out", out)
+    world.reconciler("apply", out, lab, "--yes", exit=2)
+    world.reconciler("apply", out, exit=5)
+    world.reconciler("apply", out, "--yes")
+    moved = world.reconciler("apply", out, "--yes", exit=5)
+    assert "no longer fits this machine" in moved.stderr
+    assert "no longer needed: delete" in moved.stderr
+
+
+def test_a_conflict_is_refused_by_plan_and_apply(world: World) -> None:
+    """Exit code 5, the reason and the next step, and nothing done."""
+    path = world.write("lab.yaml", LAB.replace("lan: {", "lan: {options: {name: br0}, "))
+    world.run("ip", "link", "add", "br0", "type", "bridge")
+    planned = world.reconciler("plan", path, exit=5)
+    assert "  ! network/lan: a bridge named 'br0' exists that this topology did not make" in planned.stdout
+    applied = world.reconciler("apply", path, "--yes", exit=5)
+    assert "nothing was done" in applied.stderr
+    assert world.netns() == []
+
+
+def test_destroy_by_name_needs_no_files(world: World, lab: Path) -> None:
+    """By name it works when the file is broken; a second time there is nothing left."""
+    world.write("lab.yaml", "name: [")
+    world.reconciler("destroy", lab, "--yes", exit=3)
+    assert "Destroyed: 5 deleted" in world.reconciler("destroy", "--name", "lab", "--yes").stdout
+    assert world.netns() == []
+    again = world.reconciler("destroy", "--name", "lab", "--yes")
+    assert again.stdout == "Nothing to destroy: this host holds nothing of topology 'lab'.\n"
+    assert not world.call(world.state_dir.exists)
+
+
+def test_a_held_lock_is_exit_code_6(world: World, lab: Path) -> None:
+    """The holder's process is named."""
+    lock = world.state_dir / "lab" / "lock"
+    holder = world.start("flock", "--no-fork", lock, "sh", "-c", "echo; exec sleep 60")
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    assert "another reconciler" in world.reconciler("apply", lab, exit=6).stderr
+    world.reconciler("plan", lab)
+
+
+def test_status_tells_what_is_not_ready(world: World, lab: Path) -> None:
+    """In sync first; then drift by address, with the exit code that was asked for."""
+    assert "In sync: 5 objects ready." in world.reconciler("status", lab, "--exit-code").stdout
+    world.run("ip", "-n", "lab.web", "link", "set", "eth0", "down")
+    drifted = world.reconciler("status", lab, "--exit-code", exit=4).stdout
+    assert "sandbox/web/endpoint/eth0  no     differs: up (drift)" in drifted
+    assert "2 of 5 not ready." in drifted
+    document = world.reconciler("status", lab, "-o", "json").json()
+    assert document["last_run"]["result"] == "ok"
+    assert [c["address"] for c in document["conditions"] if not c["ready"]] == [
+        "sandbox/web",
+        "sandbox/web/endpoint/eth0",
+    ]
+
+
+def test_show_marks_what_is_ours_and_what_is_not(world: World, lab: Path) -> None:
+    """Foreign things are shown inside sandboxes, elsewhere only when asked for."""
+    world.run("ip", "link", "add", "alien0", "type", "bridge")
+    world.run("ip", "-n", "lab.web", "address", "add", "10.10.0.99/24", "dev", "eth0")
+    alone = world.reconciler("show").stdout
+    assert "namespace lab.web   ours: lab sandbox/web" in alone
+    assert [line.split()[-1] for line in alone.splitlines() if "10.10.0.99/24" in line] == ["foreign"]
+    assert "alien0" not in alone
+    assert "1 foreign object not shown" in alone
+    assert "alien0" in world.reconciler("show", "--foreign").stdout
+    assert "alien0" in world.reconciler("show", lab, "--netns", "host").stdout
+    web = world.reconciler("show", "--sandbox", "web", "-o", "json").json()
+    assert [space["netns"] for space in web["namespaces"]] == ["lab.web"]
+    assert "did you mean 'lab.web'?" in world.reconciler("show", "--netns", "lab.wib", exit=2).stderr
+
+
+def test_exec_becomes_the_program(world: World, lab: Path) -> None:
+    """It runs in the sandbox, with its arguments untouched and its own exit code."""
+    links = world.reconciler("exec", "web", "-f", lab, "--", "ip", "-j", "-br", "address").stdout
+    assert {link["ifname"] for link in json.loads(links)} == {"lo", "eth0"}
+    world.reconciler("exec", "--name", "lab", "db", "--", "sh", "-c", "exit 9", exit=9)
+    assert (
+        world.reconciler("exec", "--name", "lab", "db", "--", "echo", "-v", "--", "x").stdout == "-v -- x\n"
+    )
+    assert "did you mean 'web'?" in world.reconciler("exec", "-f", lab, "wib", exit=2).stderr
+    missing = world.reconciler("exec", "-f", lab, "web", "--", "no-such-program", exit=2)
+    assert "cannot run 'no-such-program'" in missing.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_between_batches(world: World, number: signal.Signals, code: int) -> None:
+    """The exit code names the signal, the text what is left, and going on completes it."""
+    path = world.write("lab.yaml", LAB.replace("  db: {", "  db: {replicas: 240, "))
+    process = world.start(sys.executable, "-m", "reconciler", "apply", path, env=world.environment())
+    assert process.stdout is not None
+    assert any(line.startswith("Plan:") for line in process.stdout)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    if err:  # the signal may also come when everything is done, or before the first batch
+        assert f"Stopped by {number.name}" in err
+        assert f"Run `reconciler apply {path}` to go on." in err
+    world.reconciler("apply", path)
+    world.reconciler("plan", path, "--exit-code")
