@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: help check lint unit test bench demo build clean tools
+.PHONY: help check lint unit test bench demo docs build clean tools
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -34,6 +34,9 @@ bench: $(STAMP) tools  ## ratios against ip -batch, as a Markdown table (root)
 
 demo: $(STAMP) tools  ## plan, apply, break, repair and destroy an example in a private host
 	@demo/quickstart.sh
+
+docs: $(STAMP)  ## bring the parts of the documentation up to date that are made from the product
+	$(BIN)/python -m tests.docs
 
 build: $(STAMP)  ## wheel and source archive in dist/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check build

@@ -1,0 +1,177 @@
+"""The parts of the documentation that are made from the product, so that they cannot disagree with it.
+
+`make docs` rewrites them in place; tests/unit/test_docs.py fails while they are out of date. There are two kinds: a
+block between `<!-- made: NAME -->` and `<!-- end -->` is what the function of that name returns, and a ```text fence
+after ```yaml fences is what `reconciler validate` prints for these files. A fence that names its file (```yaml
+over.yaml) says so; otherwise it is topology.yaml.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+from reconciler import cli, fields
+from reconciler.commands import arguments, excerpts
+
+ROOT = Path(__file__).resolve().parent.parent
+_BLOCK = re.compile(r"(<!-- made: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_EXAMPLE = re.compile(r"((?:```yaml[^\n]*\n(?:(?!```).*\n)*```\n+)+)```text\n(?:(?!```).*\n)*```")
+_FENCE = re.compile(r"```yaml([^\n]*)\n((?:(?!```).*\n)*)```")
+
+SECTIONS = (
+    ("The whole file", ""),
+    ("An entry of `pools`", "pools.*"),
+    ("A network: `networks.NAME`", "networks.*"),
+    ("A subnet in long form: an entry of `subnets`", "networks.*.subnets.*"),
+    ("`options` of the bridge driver", "networks.*.options"),
+    ("A sandbox: `sandboxes.NAME`", "sandboxes.*"),
+    ("An endpoint: `endpoints.INTERFACE` of a sandbox", "sandboxes.*.endpoints.*"),
+    ("A route: an entry of `routes` of a sandbox", "sandboxes.*.routes.*"),
+)
+
+
+def pages() -> list[Path]:
+    """Every page of documentation."""
+    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def made(text: str) -> str:
+    """A page with everything that is made from the product made afresh."""
+    text = _BLOCK.sub(lambda match: f"{match[1]}{BLOCKS[match[2]]()}{match[3]}", text)
+    return _EXAMPLE.sub(lambda match: f"{match[1]}```text\n{validated(_files(match[1]))}```", text)
+
+
+# ------------------------------------------------------------------------------------------------------ the examples
+
+
+def _files(fences: str) -> dict[str, str]:
+    return {name.strip() or "topology.yaml": text for name, text in _FENCE.findall(fences)}
+
+
+def validated(files: Mapping[str, str]) -> str:
+    """What `reconciler validate` says of files with these names and texts."""
+    output = io.StringIO()
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        for name, text in files.items():
+            Path(name).write_text(text, encoding="utf-8")
+        excerpts.lines_of.cache_clear()  # it remembers the file of that name in the folder before
+        with redirect_stdout(output), redirect_stderr(output):
+            cli.main(["validate", "--color", "never", *files])
+    return output.getvalue()
+
+
+# -------------------------------------------------------------------------------------------------------- the blocks
+
+
+def field_tables() -> str:
+    """The reference of the topology file: one table for each kind of map, from the schema's own words."""
+    return "\n".join(_section(title, path) for title, path in SECTIONS)
+
+
+def _section(title: str, path: str) -> str:
+    parent = fields.describe(path)
+    rows, later = [], []
+    for name, _ in parent.children:
+        doc = fields.describe(f"{path}.{name}" if path else name)
+        (later if doc.not_yet else rows).append((name, doc))
+    lines = [f"### {title}", "", parent.description, ""]
+    lines += _table(
+        ("key", "value", "default", "meaning"),
+        (
+            (f"`{name}`{' (required)' if name in parent.required else ''}", doc.type, _code(doc.default), _meaning(doc))
+            for name, doc in rows
+        ),
+    )
+    if later:
+        lines += ["", f"Reserved, not realised yet: {', '.join(f'`{name}`' for name, _ in later)}."]
+    return "\n".join([*lines, ""])
+
+
+def _meaning(doc: fields.FieldDoc) -> str:
+    parts = [doc.description]
+    if doc.allowed:
+        parts.append(f"One of {', '.join(_code(value) for value in doc.allowed)}.")
+    if doc.limits:
+        parts.append(f"{doc.limits[0].upper()}{doc.limits[1:]}.")
+    if doc.examples:
+        parts.append(f"Example: {', '.join(_code(example) for example in doc.examples)}.")
+    return " ".join(parts)
+
+
+def driver_list() -> str:
+    """Which drivers exist and which are only names yet."""
+    network = fields.whole()["properties"]["networks"]["additionalProperties"]
+    driver = network["properties"]["driver"]
+    later = driver["x-not-yet-values"]
+    now = ", ".join(_code(name) for name in driver["enum"] if name not in later)
+    return f"Drivers realised: {now}. Reserved, not realised yet: {', '.join(map(_code, later))}.\n"
+
+
+def command_table() -> str:
+    """The commands with what their `--help` says."""
+    rows = ((f"`{name}`", text) for name, (text, _) in arguments._COMMANDS.items())
+    return "\n".join([*_table(("command", "does"), rows), ""])
+
+
+def module_table() -> str:
+    """Layers and modules, from the import contract and the modules' docstrings."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contract = project["tool"]["importlinter"]["contracts"][0]
+    rows = [row for layer in contract["layers"] for row in _layer(layer)]
+    return "\n".join([*_table(("module", "its one job"), rows), ""])
+
+
+def _layer(layer: str) -> Iterator[tuple[str, str]]:
+    for name in (part.strip("() ") for part in layer.split(":")):
+        folder = ROOT / "reconciler" / name
+        file = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
+        if file.exists():
+            yield (f"`{name}/`" if folder.is_dir() else f"`{name}`"), _first_sentence(file)
+
+
+def _first_sentence(file: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    first = re.split(r"\.\s|\n\n", docstring, maxsplit=1)[0]
+    return " ".join(first.split()).rstrip(".:")
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    return [_row(head), f"|{'---|' * len(head)}", *(_row(row) for row in rows)]
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _code(value: str | None) -> str:
+    return "" if value is None else f"`{value}`"
+
+
+BLOCKS: Mapping[str, Callable[[], str]] = {
+    "fields": field_tables,
+    "drivers": driver_list,
+    "commands": command_table,
+    "modules": module_table,
+}
+
+
+def main() -> int:
+    """Rewrites every page that is out of date and says which."""
+    for page in pages():
+        text = page.read_text(encoding="utf-8")
+        if (fresh := made(text)) != text:
+            page.write_text(fresh, encoding="utf-8")
+            sys.stdout.write(f"{page.relative_to(ROOT)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
