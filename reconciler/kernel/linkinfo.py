@@ -43,7 +43,16 @@ def bridge_port(port: BridgePort) -> bytes:
 def prepare(changes: Sequence[Change]) -> None:
     """Begin to import pyroute2 beside the work if `changes` will need it: it is ready when the namespaces are made."""
     if any(isinstance(change.object, Link) and isinstance(change.object.kind, Bridge) for change in changes):
-        threading.Thread(target=import_module, args=("pyroute2",), daemon=True).start()
+        _import()
+
+
+@cache
+def _import() -> threading.Thread:
+    """The thread that imports pyroute2. Join it first: its modules import each other in circles, and a second thread
+    that starts in the middle of them would see half of one."""
+    thread = threading.Thread(target=import_module, args=("pyroute2.netlink.rtnl.ifinfmsg",), daemon=True)
+    thread.start()
+    return thread
 
 
 def change(kind: LinkKind) -> bytes:
@@ -56,6 +65,7 @@ def change(kind: LinkKind) -> bytes:
 
 
 def _encode(kind_name: str, data_name: str, attributes: list[tuple[str, int | None]]) -> bytes:
+    _import().join()
     from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
     asked = [(name, value) for name, value in attributes if value is not None]
