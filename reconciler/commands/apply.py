@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from .. import pipeline, saved
 from ..apply import Kernel, Options, Result, apply
-from ..errors import Exit, UsageError
+from ..errors import Exit, LockHeld, UsageError
 from ..kernel.linux import Linux
 from ..model import Leases, Topology
 from ..pipeline import Loaded, Look
@@ -22,6 +22,7 @@ from ..render import result as render
 from ..render.plan import PlanView
 from ..saved import SavedPlan
 from ..sides import Desired
+from ..source import STDIN
 from ..state import Store
 from . import consent
 from .console import Console
@@ -67,6 +68,7 @@ def _prepared(args: Namespace) -> Iterator[Job]:
     loaded = pipeline.load(named.paths, named.overrides, state_dir(args))
     with loaded.store.lock():
         if _outdated(loaded):
+            _refuse_standard_input(named)
             loaded = pipeline.load(named.paths, named.overrides, state_dir(args))
         yield _from_files(loaded, named)
 
@@ -106,6 +108,14 @@ def _outdated(loaded: Loaded) -> bool:
     )
 
 
+def _refuse_standard_input(named: Inputs) -> None:
+    if STDIN in (*named.paths, *named.overrides):
+        raise LockHeld(
+            "another run dealt addresses meanwhile, and standard input cannot be read again",
+            hint="run the command again",
+        )
+
+
 def carry_out(job: Job, console: Console, options: Options, *, yes: bool) -> int:
     """Plan, ask, apply, report. The caller holds the lock."""
     kernel = Linux(job.store)
@@ -115,7 +125,7 @@ def carry_out(job: Job, console: Console, options: Options, *, yes: bool) -> int
         saved.check_base(job.saved, look.plan)
     if look.plan.empty:
         return _nothing_to_do(job, look, kernel, console)
-    if not console.json:
+    if not console.json and (not console.quiet or look.plan.conflicts or consent.is_needed(look.plan)):
         console.result(render_plan.text(_view(job, look), console.out))
     refuse_conflicts(look, job.named)
     if not consent.require(look.plan, console, yes=yes):
@@ -135,6 +145,11 @@ def _view(job: Job, look: Look) -> PlanView:
 def _nothing_to_do(job: Job, look: Look, kernel: Kernel, console: Console) -> int:
     if not job.desired.objects:
         kernel.clean_up(job.store)
+    elif job.store.interrupted() is not None:
+        with job.store.journal(
+            "", job.command
+        ):  # an empty run that ends: nothing is left of the one cut short
+            pass
     if console.json:
         console.document(documents.applied(Result(look.plan, ()), job.files, job.digest, job.desired))
     else:

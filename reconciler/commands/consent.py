@@ -11,13 +11,16 @@ from .console import Console
 _SHOWN = 5
 
 
+def is_needed(plan: Plan) -> bool:
+    """Whether a plan takes anything away."""
+    return bool(_touched(plan, Verb.DELETE) or _touched(plan, Verb.REPLACE))
+
+
 def require(plan: Plan, console: Console, *, yes: bool) -> bool:
     """Whether to go on. Raises Refused where nobody can be asked and `--yes` is missing."""
-    found = entries(plan.changes)
-    deleted = [entry.address for entry in found if entry.verb is Verb.DELETE]
-    replaced = [entry.address for entry in found if entry.verb is Verb.REPLACE]
-    if yes or not (deleted or replaced):
+    if yes or not is_needed(plan):
         return True
+    deleted, replaced = _touched(plan, Verb.DELETE), _touched(plan, Verb.REPLACE)
     what = " and ".join(
         f"{verb} {counted(len(addresses), 'object')}"
         for verb, addresses in (("deletes", deleted), ("replaces", replaced))
@@ -30,6 +33,10 @@ def require(plan: Plan, console: Console, *, yes: bool) -> bool:
         reasons=_some([*(f"delete {name}" for name in deleted), *(f"replace {name}" for name in replaced)]),
         hint="add --yes if that is meant",
     )
+
+
+def _touched(plan: Plan, verb: Verb) -> list[str]:
+    return [entry.address for entry in entries(plan.changes) if entry.verb is verb]
 
 
 def _some(names: list[str]) -> list[str]:

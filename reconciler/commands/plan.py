@@ -46,8 +46,8 @@ def mention_interrupted(store: Store, console: Console) -> None:
     interrupted = store.interrupted()
     if interrupted is not None:
         console.notice(
-            f"note: {interrupted.command or 'a run'} of {interrupted.started or 'unknown time'} was cut short; "
-            "what it left is in this plan\n"
+            f"note: the {interrupted.command or 'run'} of {interrupted.started or 'unknown time'} was cut short; "
+            "if it left something undone, this plan has it\n"
         )
 
 

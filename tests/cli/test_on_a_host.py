@@ -205,6 +205,26 @@ def test_exec_becomes_the_program(world: World, lab: Path) -> None:
     assert "cannot run 'no-such-program'" in missing.stderr
 
 
+def test_a_run_that_was_cut_short_is_mentioned_once(world: World, lab: Path) -> None:
+    """Until the next apply has seen to it, every command says so; then nobody does."""
+    record = json.dumps({"event": "begin", "started": "noon", "command": "apply"})
+    journal = world.state_dir / "lab" / "journal.jsonl"
+    world.call(journal.write_text, f"{record}\n")
+    assert "the apply of noon was cut short" in world.reconciler("plan", lab).stderr
+    assert "A run was cut short" in world.reconciler("status", lab).stdout
+    assert "the apply of noon was cut short" in world.reconciler("apply", lab).stderr
+    assert world.reconciler("plan", lab).stderr == ""
+
+
+def test_quiet_is_silent_unless_something_goes(world: World) -> None:
+    """-q leaves out plan and result of an addition, but never what is taken away."""
+    path = world.write("lab.yaml", LAB)
+    done = world.reconciler("apply", "-q", path)
+    assert (done.stdout, done.stderr) == ("", "")
+    assert world.reconciler("apply", "-q", path).stdout == ""
+    assert "- sandbox/web" in world.reconciler("destroy", "-q", path, "--yes").stdout
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_between_batches(world: World, number: signal.Signals, code: int) -> None:
     """The exit code names the signal, the text what is left, and going on completes it."""
