@@ -204,6 +204,11 @@ def _change_rows(change: Change) -> list[Row]:
             ]
         case Port(name=name), Action.DELETE:
             return [Row(f"port {safe(name)}", _held(change.before), "none", note(change.cause))]
+        case obj, Action.CREATE | Action.DELETE if not change.attributes and not isinstance(
+            obj, Link | Netns
+        ):
+            there = ("none", "present") if change.action is Action.CREATE else ("present", "none")
+            return [Row(words.object_name(obj), *there, note(change.cause))]
         case _:
             return [
                 Row(
