@@ -20,7 +20,7 @@ from typing import Protocol
 from .errors import Exit
 from .interrupts import Interrupts, deferred
 from .model import Leases
-from .objects import Address, Key, KernelObject, Port, Route, Sysctl, Value
+from .objects import Address, KernelObject, Key, Port, Route, Sysctl, Value
 from .outcome import Outcome
 from .plan import Action, Change, Plan, plan
 from .sides import Desired, Observed, Scope

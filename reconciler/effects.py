@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_interface
 
-from .objects import Address, Key, KernelObject, Link, Netns, Port, Route, Veth
+from .objects import Address, KernelObject, Key, Link, Netns, Port, Route, Rule, Veth
 
 
 class Lost:
@@ -116,11 +116,11 @@ def _children(objects: Iterable[KernelObject]) -> dict[Key, list[Key]]:
             case Link() | Port():
                 if obj.master:
                     children["link", obj.netns, obj.master].append(obj.key)
-            case Address():
-                children["link", obj.netns, obj.link].append(obj.key)
             case Route():
                 if obj.dev:
                     children["link", obj.netns, obj.dev].append(obj.key)
+            case Rule():
+                pass
             case _:
                 if obj.link:
                     children["link", obj.netns, obj.link].append(obj.key)

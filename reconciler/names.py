@@ -24,8 +24,10 @@ def link(topology: str, *parts: str) -> str:
     if len(plain) <= IFNAMSIZ:
         return plain
     digest = base64.b32encode(blake2s("\0".join((topology, *parts)).encode(), digest_size=5).digest())
-    tail = digest.decode().lower()[:6]
-    return f"{'-'.join(parts)[: IFNAMSIZ - 7].rstrip('-')}-{tail}"
+    stem, room = "-".join(parts), IFNAMSIZ - 7
+    if len(stem) > room:
+        stem = parts[0][:room].rstrip("-")  # half an interface name would only mislead
+    return f"{stem}-{digest.decode().lower()[:6]}"
 
 
 def altname(topology: str, *parts: str) -> str:

@@ -213,7 +213,59 @@ class Sysctl:
         return None
 
 
-KernelObject = Netns | Link | Port | Address | Route | Sysctl
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A policy routing rule. `source` and `to` are prefixes, None for any; `action` is "lookup" or the kernel's word."""
+
+    kind_name: ClassVar[str] = "rule"
+    netns: str
+    family: int
+    priority: int
+    source: str | None = None
+    to: str | None = None
+    table: int | None = attr()
+    action: str | None = attr()
+
+    @property
+    def key(self) -> Key:
+        return ("rule", self.netns, str(self.family), str(self.priority), self.source or "", self.to or "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """A permanent entry that says which MAC address an IP address has on a link."""
+
+    kind_name: ClassVar[str] = "neighbour"
+    netns: str
+    link: str
+    address: str
+    mac: str | None = attr()
+
+    @property
+    def key(self) -> Key:
+        return ("neighbour", self.netns, self.link, self.address)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FdbEntry:
+    """A forwarding entry: behind which link (for a VXLAN device: behind which host, `dst`) a MAC address is.
+
+    `learned` entries come and go by themselves.
+    """
+
+    kind_name: ClassVar[str] = "fdb"
+    netns: str
+    link: str
+    mac: str
+    learned: bool = False
+    dst: str | None = attr()
+
+    @property
+    def key(self) -> Key:
+        return ("fdb", self.netns, self.link, self.mac)
+
+
+KernelObject = Netns | Link | Port | Address | Route | Sysctl | Rule | Neighbour | FdbEntry
 
 
 class Attribute(NamedTuple):
@@ -243,7 +295,7 @@ def _table(cls: type, prefix: str = "") -> tuple[Attribute, ...]:
     )
 
 
-_PLAIN = {cls: _table(cls) for cls in (Netns, Link, Port, Address, Route, Sysctl)}
+_PLAIN = {cls: _table(cls) for cls in (Netns, Link, Port, Address, Route, Sysctl, Rule, Neighbour, FdbEntry)}
 _KINDS = {cls: _table(cls, "kind.") for cls in (Bridge, Veth, OtherKind)}
 _BRIDGE_PORT = _table(BridgePort, "port.")
 
@@ -298,7 +350,9 @@ def parents(obj: KernelObject) -> tuple[Key, ...]:
             return tuple(found)
         case Port():
             return (("netns", obj.netns), ("link", obj.netns, obj.master or ""))
-        case Address():
+        case Rule():
+            return (("netns", obj.netns),)
+        case Address() | Neighbour() | FdbEntry():
             return (("netns", obj.netns), ("link", obj.netns, obj.link))
         case Route():
             return (

@@ -12,7 +12,8 @@ from .plan import Change
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """One change: done when both are None; `error` when the kernel refused; `blocked_by` when it was not tried
-    because the object with that key failed before."""
+    because the object with that key failed before.
+    """
 
     change: Change
     error: KernelError | None = None

@@ -22,12 +22,15 @@ from .objects import (
     Address,
     Bridge,
     Difference,
-    Key,
+    FdbEntry,
     KernelObject,
+    Key,
     Link,
+    Neighbour,
     Netns,
     Port,
     Route,
+    Rule,
     Sysctl,
     Value,
     Veth,
@@ -230,7 +233,8 @@ class _Planner:
             case Sysctl(), _:
                 return None
             case Port(), Port(master=held):
-                if held is None or held == desired.master:
+                # A bridge of ours may hand it on to another one of ours.
+                if held in (None, desired.master) or self.is_ours(("link", desired.netns, held or "")):
                     return None
                 return (
                     f"link '{desired.name}' is already a port of '{held}'",
@@ -446,18 +450,18 @@ def _in_order(keys: Iterable[Key], desired: Desired) -> list[Key]:
     return sorted(key for key in keys if key in desired.objects)
 
 
-_REMOVAL = {Link: 0, Netns: 1, Route: 2, Address: 3, Port: 4, Sysctl: 5}
-_DELETION = {Route: 0, Address: 1, Sysctl: 2, Port: 3, Link: 4, Netns: 5}
+_REMOVAL = (Link, Netns, Rule, Route, Neighbour, FdbEntry, Address, Port, Sysctl)
+_DELETION = (Rule, Route, Neighbour, FdbEntry, Address, Sysctl, Port, Link, Netns)
 
 
 def _removal_rank(obj: KernelObject) -> tuple[int, bool]:
-    return (_REMOVAL[type(obj)], obj.netns != HOST)
+    return (_REMOVAL.index(type(obj)), obj.netns != HOST)
 
 
 def _deletion_order(change: Change) -> tuple[bool, bool, str, int, Key]:
     """Inside sandboxes first, then the host, namespaces last; within one, what stands on others first."""
     obj = change.object
-    return (isinstance(obj, Netns), obj.netns == HOST, obj.netns, _DELETION[type(obj)], obj.key)
+    return (isinstance(obj, Netns), obj.netns == HOST, obj.netns, _DELETION.index(type(obj)), obj.key)
 
 
 class _CreationOrder:

@@ -16,21 +16,24 @@ from .objects import (
     Address,
     Bridge,
     BridgePort,
+    FdbEntry,
     KernelObject,
     Link,
     LinkKind,
     LinkRef,
+    Neighbour,
     Netns,
     OtherKind,
     Port,
     Route,
+    Rule,
     Sysctl,
     Veth,
 )
 
 Data = dict[str, Any]
 _CLASSES: Mapping[str, type[Any]] = {
-    cls.kind_name: cls for cls in (Netns, Link, Port, Address, Route, Sysctl)
+    cls.kind_name: cls for cls in (Netns, Link, Port, Address, Route, Sysctl, Rule, Neighbour, FdbEntry)
 }
 _KINDS: Mapping[str, type[Any]] = {"bridge": Bridge, "veth": Veth}
 _FIELDS = {cls: tuple(f.name for f in fields(cls)) for cls in (*_CLASSES.values(), Bridge, Veth, BridgePort)}

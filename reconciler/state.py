@@ -22,7 +22,7 @@ from typing import Any
 from . import serial
 from .errors import LockHeld, ReconcilerError, Unsupported
 from .model import Leases
-from .objects import Key, KernelObject, Value
+from .objects import KernelObject, Key, Value
 from .plan import Change
 
 DEFAULT_DIRECTORY = Path("/var/lib/reconciler")

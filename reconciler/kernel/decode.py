@@ -66,6 +66,30 @@ class RouteRecord:
     family: int
 
 
+@dataclass(slots=True)
+class NeighbourRecord:
+    """A neighbour or forwarding entry as dumped; `address` is an IP address, for forwarding the remote host's."""
+
+    index: int
+    family: int
+    state: int
+    mac: str | None = None
+    address: str | None = None
+
+
+@dataclass(slots=True)
+class RuleRecord:
+    """A policy routing rule as dumped."""
+
+    family: int
+    action: str
+    table: int
+    priority: int = 0
+    source: str | None = None
+    to: str | None = None
+    protocol: int = 0
+
+
 Handler = Callable[[Any, bytes, int, int], None]
 
 
@@ -102,6 +126,26 @@ def route(reply: Reply) -> RouteRecord | None:
     return record
 
 
+def neighbour(reply: Reply) -> NeighbourRecord:
+    """Decode RTM_NEWNEIGH, of the IP families and of AF_BRIDGE."""
+    family, index, state, _, _ = wire.NDMSG.unpack_from(reply.buffer, reply.start)
+    record = NeighbourRecord(index, family, state)
+    _fill(record, _NEIGHBOUR, reply.buffer, reply.start + 12, reply.end)
+    return record
+
+
+def rule(reply: Reply) -> RuleRecord:
+    """Decode RTM_NEWRULE."""
+    family, to_length, source_length, _, table, _, _, action, _ = wire.RTMSG.unpack_from(
+        reply.buffer, reply.start
+    )
+    record = RuleRecord(family, wire.RULE_ACTIONS.get(action, str(action)), table)
+    _fill(record, _RULE, reply.buffer, reply.start + 12, reply.end)
+    record.to = f"{record.to}/{to_length}" if record.to else None
+    record.source = f"{record.source}/{source_length}" if record.source else None
+    return record
+
+
 def _fill(record: Any, handlers: Mapping[int, Handler], buffer: bytes, start: int, end: int) -> None:
     """Walk attributes and hand the wanted ones to their handlers. The hottest loop of all: most are not wanted."""
     unpack, wanted = wire.ATTRIBUTE.unpack_from, handlers.get
@@ -130,20 +174,20 @@ def _text(name: str) -> Handler:
 
 def _u32(name: str) -> Handler:
     unpack = wire.U32.unpack_from
-    return lambda record, buffer, start, end: setattr(record, name, unpack(buffer, start)[0])
+    return lambda record, buffer, start, _: setattr(record, name, unpack(buffer, start)[0])
 
 
 def _s32(name: str) -> Handler:
     unpack = wire.S32.unpack_from
-    return lambda record, buffer, start, end: setattr(record, name, unpack(buffer, start)[0])
+    return lambda record, buffer, start, _: setattr(record, name, unpack(buffer, start)[0])
 
 
 def _u8(name: str) -> Handler:
-    return lambda record, buffer, start, end: setattr(record, name, buffer[start])
+    return lambda record, buffer, start, _: setattr(record, name, buffer[start])
 
 
 def _flag8(name: str) -> Handler:
-    return lambda record, buffer, start, end: setattr(record, name, bool(buffer[start]))
+    return lambda record, buffer, start, _: setattr(record, name, bool(buffer[start]))
 
 
 def _raw(name: str) -> Handler:
@@ -160,8 +204,12 @@ def _nested(handlers: Mapping[int, Handler]) -> Handler:
     return lambda record, buffer, start, end: _fill(record, handlers, buffer, start, end)
 
 
-def _mac(record: LinkRecord, buffer: bytes, start: int, end: int) -> None:
+def _mac(record: LinkRecord | NeighbourRecord, buffer: bytes, start: int, end: int) -> None:
     record.mac = buffer[start:end].hex(":")
+
+
+def _neighbour_address(record: NeighbourRecord, buffer: bytes, start: int, end: int) -> None:
+    record.address = inet_ntop(AF_INET if end - start == 4 else AF_INET6, buffer[start:end])
 
 
 def _altname(record: LinkRecord, buffer: bytes, start: int, end: int) -> None:
@@ -225,4 +273,12 @@ _ROUTE: Mapping[int, Handler] = {
     wire.RTA_PREFSRC: _ip("src"),
     wire.RTA_PRIORITY: _u32("metric"),
     wire.RTA_TABLE: _u32("table"),
+}
+_NEIGHBOUR: Mapping[int, Handler] = {wire.NDA_DST: _neighbour_address, wire.NDA_LLADDR: _mac}
+_RULE: Mapping[int, Handler] = {
+    wire.FRA_DST: _ip("to"),
+    wire.FRA_SRC: _ip("source"),
+    wire.FRA_PRIORITY: _u32("priority"),
+    wire.FRA_TABLE: _u32("table"),
+    wire.FRA_PROTOCOL: _u8("protocol"),
 }

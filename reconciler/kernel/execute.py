@@ -18,13 +18,12 @@ from contextlib import ExitStack
 from itertools import groupby
 
 from ..errors import KernelError
-from ..objects import Key, KernelObject, Link, Netns, Sysctl, parents
+from ..objects import KernelObject, Key, Link, Netns, Sysctl, parents
 from ..outcome import Outcome
 from ..plan import Action, Change
 from . import decode, encode, failpoints, linkinfo, netns, sysctl
 from .explain import explain
 from .netlink import CHUNK, Failure, Message, Reply, Socket
-
 
 _DOOMED = 0x53000000
 

@@ -5,7 +5,19 @@ from __future__ import annotations
 import errno
 
 from ..errors import KernelError
-from ..objects import Address, Bridge, KernelObject, Link, Netns, Port, Route, Sysctl
+from ..objects import (
+    Address,
+    Bridge,
+    FdbEntry,
+    KernelObject,
+    Link,
+    Neighbour,
+    Netns,
+    Port,
+    Route,
+    Rule,
+    Sysctl,
+)
 from ..plan import Action, Change
 from .netlink import Failure
 
@@ -65,5 +77,11 @@ def describe(obj: KernelObject) -> str:
             return f"address {obj.address} on '{obj.link}'{where}"
         case Route():
             return f"route to {obj.to}{where}"
+        case Rule():
+            return f"rule {obj.priority}{where}"
+        case Neighbour():
+            return f"neighbour {obj.address} on '{obj.link}'{where}"
+        case FdbEntry():
+            return f"forwarding entry {obj.mac} on '{obj.link}'{where}"
         case Sysctl():
             return f"parameter {obj.path.replace('/', '.')}{where}"

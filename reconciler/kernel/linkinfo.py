@@ -49,7 +49,8 @@ def prepare(changes: Sequence[Change]) -> None:
 @cache
 def _import() -> threading.Thread:
     """The thread that imports pyroute2. Join it first: its modules import each other in circles, and a second thread
-    that starts in the middle of them would see half of one."""
+    that starts in the middle of them would see half of one.
+    """
     thread = threading.Thread(target=import_module, args=("pyroute2.netlink.rtnl.ifinfmsg",), daemon=True)
     thread.start()
     return thread

@@ -22,8 +22,8 @@ from ..objects import (
     Address,
     Bridge,
     BridgePort,
-    Key,
     KernelObject,
+    Key,
     Link,
     LinkKind,
     LinkRef,
@@ -35,7 +35,7 @@ from ..objects import (
     Veth,
 )
 from ..sides import Found, Observed, Scope
-from . import decode, netns, sysctl, wire
+from . import decode, details, netns, sysctl, wire
 from .netlink import Failure, Message, Reply, Socket
 
 _FORWARDING = 3
@@ -54,6 +54,7 @@ class _Tables:
     addresses: list[decode.AddressRecord]
     routes: list[decode.RouteRecord]
     sysctls: dict[str, str] = field(default_factory=dict)
+    details: list[KernelObject] = field(default_factory=list)
 
     def loopback(self) -> decode.LinkRecord | None:
         return next((record for record in self.links if record.index == _LOOPBACK), None)
@@ -112,13 +113,12 @@ def _read(name: str, fd: int, scope: Scope, paths: Iterable[str]) -> _Tables:
     # The host may carry a full routing table: ask the kernel for ours only, unless somebody declared routes there.
     all_routes = scope.foreign or name != HOST or name in scope.given
     with sock:
-        return _Tables(
-            name,
-            [decode.link(reply) for reply in sock.dump(wire.RTM_GETLINK, _LINK_DUMP)],
-            [decode.address(reply) for reply in sock.dump(wire.RTM_GETADDR, _ADDRESS_DUMP)],
-            _routes(sock, protocol=None if all_routes else marks.PROTOCOL),
-            values,
-        )
+        links = [decode.link(reply) for reply in sock.dump(wire.RTM_GETLINK, _LINK_DUMP)]
+        addresses = [decode.address(reply) for reply in sock.dump(wire.RTM_GETADDR, _ADDRESS_DUMP)]
+        routes = _routes(sock, protocol=None if all_routes else marks.PROTOCOL)
+        known = {record.index: record.name for record in links}
+        more = details.read(name, sock, known) if scope.foreign else []
+    return _Tables(name, links, addresses, routes, values, more)
 
 
 def _routes(sock: Socket, protocol: int | None) -> list[decode.RouteRecord]:
@@ -182,6 +182,8 @@ class _Assembly:
                 self.route(table.netns, route)
             for path, value in table.sysctls.items():
                 self.add(Sysctl(netns=table.netns, path=path, value=value), ours=False)
+            for obj in table.details:
+                self.add(obj, ours=False)
         prefix = names.netns(self.scope.topology, "")
         orphans = frozenset(entry for entry in netns.entries(prefix) if entry not in self.tables)
         return Observed(self.objects, self.unready, orphans)

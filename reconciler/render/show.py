@@ -7,11 +7,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import serial
-from ..objects import HOST, Address, KernelObject, Link, Netns, Port, Route, Sysctl
+from ..objects import (
+    HOST,
+    Address,
+    FdbEntry,
+    KernelObject,
+    Link,
+    Neighbour,
+    Netns,
+    Port,
+    Route,
+    Rule,
+    Sysctl,
+)
 from . import words
 from .style import Style, columns, counted, natural, safe
 
-_ORDER: dict[type, int] = {Link: 0, Port: 1, Address: 2, Route: 3, Sysctl: 4, Netns: 5}
+_KINDS = (Link, Port, Address, Route, Rule, Neighbour, FdbEntry, Sysctl, Netns)
+_ORDER: dict[type, int] = {kind: place for place, kind in enumerate(_KINDS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +86,12 @@ def _what(obj: KernelObject) -> str:
             return f"address {obj.address}"
         case Route():
             return f"route {words.destination(obj)}"
+        case Rule():
+            return f"rule {obj.priority}"
+        case Neighbour():
+            return f"neighbour {obj.address}"
+        case FdbEntry():
+            return f"forwarding {obj.mac}"
         case Sysctl():
             return f"parameter {words.parameter(obj.path)}"
         case Netns():
@@ -89,6 +108,13 @@ def _value(obj: KernelObject) -> str:
             return f"on {safe(obj.link)}"
         case Route():
             return words.way(obj)
+        case Rule():
+            return words.rule(obj)
+        case Neighbour():
+            return f"is {obj.mac} on {safe(obj.link)}"
+        case FdbEntry():
+            learned = ", learned" if obj.learned else ""
+            return f"behind {obj.dst or safe(obj.link)}{learned}"
         case Sysctl():
             return words.value("value", obj.value)
         case Netns():

@@ -6,7 +6,22 @@ called a mark. Every text that comes from a file or from the kernel passes throu
 
 from __future__ import annotations
 
-from ..objects import HOST, Address, Bridge, KernelObject, Link, Netns, OtherKind, Port, Route, Sysctl, Value
+from ..objects import (
+    HOST,
+    Address,
+    Bridge,
+    FdbEntry,
+    KernelObject,
+    Link,
+    Neighbour,
+    Netns,
+    OtherKind,
+    Port,
+    Route,
+    Rule,
+    Sysctl,
+    Value,
+)
 from ..plan import Action, Change
 from .style import safe
 
@@ -64,8 +79,20 @@ def object_name(obj: KernelObject) -> str:
             return f"address {obj.address} on {safe(obj.link)}{where}"
         case Route():
             return f"route {destination(obj)}{where}"
+        case Rule():
+            return f"rule {obj.priority}{where}"
+        case Neighbour():
+            return f"neighbour {obj.address} on {safe(obj.link)}{where}"
+        case FdbEntry():
+            return f"forwarding entry {obj.mac} on {safe(obj.link)}{where}"
         case Sysctl():
             return f"parameter {parameter(obj.path)}{where}"
+
+
+def rule(obj: Rule) -> str:
+    """What a policy routing rule does, in the words of `ip rule`."""
+    selector = f"from {obj.source or 'all'}" + (f" to {obj.to}" if obj.to else "")
+    return f"{selector} lookup {obj.table}" if obj.action == "lookup" else f"{selector} {obj.action}"
 
 
 def link_kind(link: Link) -> str:
