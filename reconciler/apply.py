@@ -135,6 +135,19 @@ def apply(
         return run.finish(interrupts)
 
 
+def record_in_sync(desired: Desired, leases: Leases, store: Store, command: str) -> None:
+    """Make the state directory agree with a kernel that needs no change: after a kill, or when it was lost."""
+    if store.interrupted() is not None:
+        with store.journal(
+            "", command
+        ):  # a run that does nothing and ends: nothing is left of the one cut short
+            pass
+    if store.leases() != leases:
+        store.save(leases, store.claims())
+    if not store.has_applied():
+        store.save_applied([declared.object for declared in desired.objects.values()])
+
+
 def _batches(changes: Sequence[Change]) -> Iterator[tuple[Change, ...]]:
     source = iter(changes)
     while batch := tuple(islice(source, BATCH)):

@@ -36,6 +36,7 @@ _CLASSES: Mapping[str, type[Any]] = {
     cls.kind_name: cls for cls in (Netns, Link, Port, Address, Route, Sysctl, Rule, Neighbour, FdbEntry)
 }
 _KINDS: Mapping[str, type[Any]] = {"bridge": Bridge, "veth": Veth}
+_TYPES: Mapping[str, type] = {"str": str, "int": int, "bool": bool}
 _FIELDS = {cls: tuple(f.name for f in fields(cls)) for cls in (*_CLASSES.values(), Bridge, Veth, BridgePort)}
 
 
@@ -81,21 +82,31 @@ def _from_data(data: Data) -> KernelObject:
     if cls is Link:
         values["kind"] = _kind_from_data(_mapping(data["link_kind"]))
     if "port" in data:
-        values["port"] = BridgePort(**data["port"])
+        values["port"] = _checked(BridgePort(**data["port"]))
     if isinstance(values.get("altnames"), list):
         values["altnames"] = tuple(values["altnames"])
-    obj: KernelObject = cls(**values)
+    obj: KernelObject = _checked(cls(**values))
     return obj
 
 
 def _kind_from_data(data: Data) -> LinkKind:
     rest = {name: value for name, value in data.items() if name != "kind"}
     if data["kind"] not in _KINDS:
-        return OtherKind(kind=data["kind"])
+        return OtherKind(kind=str(data["kind"]))
     if isinstance(rest.get("peer"), list):
-        rest["peer"] = LinkRef(*rest["peer"])
-    kind: LinkKind = _KINDS[data["kind"]](**rest)
+        rest["peer"] = LinkRef(*map(str, rest["peer"]))
+    kind: LinkKind = _checked(_KINDS[data["kind"]](**rest))
     return kind
+
+
+def _checked(obj: Any) -> Any:
+    """`obj` if every plain field holds what its annotation says; what is written to the kernel must be of its type."""
+    for item in fields(obj):
+        wanted = _TYPES.get(str(item.type).removesuffix(" | None"))
+        value = getattr(obj, item.name)
+        if wanted is not None and value is not None and type(value) is not wanted:
+            raise ValueError(f"{item.name} is {value!r}")
+    return obj
 
 
 def _mapping(data: object) -> Data:

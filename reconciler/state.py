@@ -132,6 +132,10 @@ class Store:
             objects = [serial.from_data(item) for item in data["objects"]]
         return {obj.key: obj for obj in objects}
 
+    def has_applied(self) -> bool:
+        """Whether there is any record of an apply."""
+        return (self.directory / "applied.json").exists()
+
     def interrupted(self) -> Interrupted | None:
         """The apply that was cut short, None when the last one came to its end."""
         try:

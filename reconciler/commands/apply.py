@@ -145,11 +145,8 @@ def _view(job: Job, look: Look) -> PlanView:
 def _nothing_to_do(job: Job, look: Look, kernel: Kernel, console: Console) -> int:
     if not job.desired.objects:
         kernel.clean_up(job.store)
-    elif job.store.interrupted() is not None:
-        with job.store.journal(
-            "", job.command
-        ):  # an empty run that ends: nothing is left of the one cut short
-            pass
+    else:
+        record_in_sync(job.desired, job.leases, job.store, job.command)
     if console.json:
         console.document(documents.applied(Result(look.plan, ()), job.files, job.digest, job.desired))
     else:

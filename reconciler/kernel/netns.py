@@ -139,7 +139,7 @@ def fresh() -> Iterator[None]:
 
 def pin(name: str) -> None:
     """Give the calling thread's namespace an entry in the netns directory. Raises FileExistsError if it is taken."""
-    path = DIRECTORY / name
+    path = _entry(name)
     fd = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o444)
     os.close(fd)
     try:
@@ -155,13 +155,20 @@ def pin(name: str) -> None:
 
 def unpin(name: str) -> None:
     """Remove an entry of the netns directory; the kernel then clears the namespace away unless a process uses it."""
-    path = DIRECTORY / name
+    path = _entry(name)
     try:
         _call("umount2", os.fsencode(path), _MNT_DETACH | _UMOUNT_NOFOLLOW)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOENT):  # EINVAL: a plain file, nothing mounted
             raise
     path.unlink(missing_ok=True)
+
+
+def _entry(name: str) -> Path:
+    """The path of an entry. Names can come from a saved plan, so what is not a plain name is refused here."""
+    if "/" in name or name in ("", ".", ".."):
+        raise KernelError(f"'{name}' is not a name for a namespace", errno=errno.EINVAL)
+    return DIRECTORY / name
 
 
 def entries(prefix: str = "") -> list[str]:
@@ -187,11 +194,18 @@ def prepare_directory() -> bool:
     True when the directory did not exist before.
     """
     made = not DIRECTORY.exists()
-    DIRECTORY.mkdir(mode=0o755, parents=True, exist_ok=True)
+    try:
+        DIRECTORY.mkdir(mode=0o755, parents=True, exist_ok=True)
+    except PermissionError as error:
+        raise Unsupported(f"{DIRECTORY} cannot be made: {error.strerror}", hint="run as root") from error
     target = os.fsencode(DIRECTORY)
     try:
         _call("mount", b"", target, b"none", _MS_SHARED | _MS_REC, None)
     except OSError as error:
+        if error.errno == errno.EPERM:
+            raise Unsupported(
+                "namespaces may not be named: mounting is not allowed", hint="run as root"
+            ) from error
         if error.errno != errno.EINVAL:
             raise KernelError(f"preparing {DIRECTORY}: {error.strerror}", errno=error.errno or 0) from error
         _call("mount", target, target, b"none", _MS_BIND | _MS_REC, None)
