@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from .. import pipeline, saved
-from ..apply import Kernel, Options, Result, apply
+from ..apply import Kernel, Options, Result, apply, record_in_sync
 from ..errors import Exit, LockHeld, UsageError
 from ..kernel.linux import Linux
 from ..model import Leases, Topology

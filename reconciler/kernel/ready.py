@@ -54,7 +54,7 @@ def _subscribe() -> socket.socket:
     sock.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
     for group in (_RTNLGRP_LINK, _RTNLGRP_IPV6_IFADDR):
         sock.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
-    sock.setblocking(False)
+    sock.settimeout(0)
     return sock
 
 
