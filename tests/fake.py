@@ -121,7 +121,9 @@ class FakeKernel:
             case Address(link=link) | Route(dev=link):
                 if obj.key not in self.marked:
                     return False, None
-                for parent in (("link", obj.netns, link or ""), ("netns", obj.netns)):
+                on_link: Key = ("link", obj.netns, link or "")
+                inside: Key = ("netns", obj.netns)
+                for parent in (on_link, inside) if isinstance(obj, Address) else (inside, on_link):
                     if (above := found.get(parent)) is not None and above.ours:
                         return True, above.origin
                 return obj.key in scope.claims, None
@@ -131,7 +133,9 @@ class FakeKernel:
     def _refusal(self, change: Change) -> KernelError | None:
         obj = change.object
         if change.action is Action.DELETE:
-            return None if isinstance(obj, Port) or obj.key in self.objects else _error(errno.ENODEV)
+            # One end of a pair goes with the other; that it is gone already is what was wanted.
+            tolerated = isinstance(obj, Port) or (isinstance(obj, Link) and isinstance(obj.kind, Veth))
+            return None if tolerated or obj.key in self.objects else _error(errno.ENODEV)
         missing = [key for key in parents(obj) if key not in self.objects and key != ("netns", HOST)]
         if missing and not isinstance(obj, Sysctl):
             return _error(errno.ENODEV)

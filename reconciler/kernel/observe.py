@@ -272,11 +272,11 @@ class _Assembly:
                 end, other.ours or unmarked, found.origin if unmarked else other.origin
             )
 
-    def belongs(self, key: Key, where: str, device: str | None, protocol: int) -> tuple[bool, str | None]:
-        """Whether an address or route is ours, and whose it is in the topology."""
+    def belongs(self, key: Key, parents: Iterable[Key], protocol: int) -> tuple[bool, str | None]:
+        """Whether an address or route is ours, and whose it is in the topology: that of its nearest parent of ours."""
         if protocol != marks.PROTOCOL:
             return False, None
-        for parent in (("link", where, device or ""), ("netns", where)):
+        for parent in parents:
             found = self.objects.get(parent)
             if found is not None and found.ours:
                 return True, found.origin
@@ -299,7 +299,8 @@ class _Assembly:
             and not self.scope.foreign
         ):
             return
-        ours, origin = self.belongs(obj.key, where, device, record.protocol)
+        above: tuple[Key, ...] = (("link", where, device), ("netns", where))
+        ours, origin = self.belongs(obj.key, above, record.protocol)
         self.add(obj, ours=ours, origin=origin)
         if ours and record.flags & (wire.IFA_F_TENTATIVE | wire.IFA_F_DADFAILED):
             failed = bool(record.flags & wire.IFA_F_DADFAILED)
@@ -320,8 +321,10 @@ class _Assembly:
             src=record.src,
             onlink=record.onlink,
         )
-        ours, origin = self.belongs(obj.key, where, device, record.protocol)
-        self.add(obj, ours=ours, origin=origin)
+        above: tuple[Key, ...] = (("netns", where), ("link", where, device or ""))
+        ours, origin = self.belongs(obj.key, above, record.protocol)
+        # Routes are declared by the sandbox, also where only its endpoint carries a mark.
+        self.add(obj, ours=ours, origin=origin and origin.partition("/endpoint/")[0])
 
 
 def _port(record: decode.LinkRecord) -> BridgePort | None:

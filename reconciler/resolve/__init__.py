@@ -19,6 +19,7 @@ from . import fields
 from .allocation import allocate_all
 from .endpoints import Reader
 from .interfaces import finish_endpoints
+from .limits import check_ports
 from .linknames import check_host_names
 from .networks import Draft, drawn, read_networks
 from .ranges import RangeIndex
@@ -72,6 +73,7 @@ def _resolve(
     sandboxes = _finish(name, drafts, finished, found)
     check_sharing(name, drafts, found)
     check_host_settings(drafts, found)
+    found += check_ports(finished.values(), sandboxes.values())
     found += check_host_names(name, finished.values(), sandboxes.values())
     if found:
         raise TopologyError(_without_repetition(found))
