@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly TOPOLOGY=topologies/quickstart.yaml
 export PATH="$PWD/.venv/bin:/usr/sbin:/sbin:$PATH"
 export LC_ALL=C.UTF-8
-ENTER='mount -t tmpfs none /run && ip link set lo up'
+ENTER='mount -n -t tmpfs none /run && ip link set lo up'
 
 cannot() {
     printf 'demo: %s\n  %s\n' "$1" "$2" >&2

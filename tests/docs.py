@@ -78,21 +78,21 @@ def field_tables() -> str:
 
 def _section(title: str, path: str) -> str:
     parent = fields.describe(path)
-    rows, later = [], []
-    for name, _ in parent.children:
-        doc = fields.describe(f"{path}.{name}" if path else name)
-        (later if doc.not_yet else rows).append((name, doc))
-    lines = [f"### {title}", "", parent.description, ""]
-    lines += _table(
-        ("key", "value", "default", "meaning"),
-        (
-            (f"`{name}`{' (required)' if name in parent.required else ''}", doc.type, _code(doc.default), _meaning(doc))
-            for name, doc in rows
-        ),
+    docs = {name: fields.describe(f"{path}.{name}" if path else name) for name, _ in parent.children}
+    rows = (
+        (_key(name, parent), doc.type, _code(doc.default), _meaning(doc))
+        for name, doc in docs.items()
+        if not doc.not_yet
     )
-    if later:
-        lines += ["", f"Reserved, not realised yet: {', '.join(f'`{name}`' for name, _ in later)}."]
+    lines = [f"### {title}", "", parent.description, ""]
+    lines += _table(("key", "value", "default", "meaning"), rows)
+    if later := [f"`{name}`" for name, doc in docs.items() if doc.not_yet]:
+        lines += ["", f"Reserved, not realised yet: {', '.join(later)}."]
     return "\n".join([*lines, ""])
+
+
+def _key(name: str, parent: fields.FieldDoc) -> str:
+    return f"`{name}`{' (required)' if name in parent.required else ''}"
 
 
 def _meaning(doc: fields.FieldDoc) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 from tests.world import ROOT, World
 
@@ -15,10 +16,18 @@ def timeless(text: str) -> str:
     return "\n".join(line.rstrip() for line in _TIME.sub("N s", text).splitlines())
 
 
+def environment(world: World) -> dict[str, str]:
+    """Variables with which the demo finds this checkout's reconciler, whether or not it is installed."""
+    command = world.write("reconciler", f'#!/bin/sh\nexec {sys.executable} -m reconciler "$@"\n')
+    world.run("chmod", "+x", command)
+    return {"PATH": f"{command.parent}:/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(ROOT)}
+
+
 def test_the_demo_runs_and_the_readme_shows_it(world: World) -> None:
     """All commands of the demo end as it expects, its host is as before, and each transcript of the README is in its output."""
+    variables = environment(world)
     before = world.snapshot()
-    output = timeless(world.run("demo/quickstart.sh", env={"VIRTUAL_ENV": ""}).stdout)
+    output = timeless(world.run("demo/quickstart.sh", env=variables).stdout)
     world.assert_unchanged(before)
     shown = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
     assert len(shown) >= 5
@@ -29,7 +38,7 @@ def test_without_private_networks_the_demo_says_so(world: World) -> None:
     """Where nobody may make a namespace the demo ends with exit code 8 and names what would allow it."""
     limits = "echo 0 >/proc/sys/user/max_net_namespaces && echo 0 >/proc/sys/user/max_user_namespaces"
     inside = ("unshare", "--user", "--map-root-user", "sh", "-c", f"{limits} && exec demo/quickstart.sh")
-    done = world.run(*inside, check=False)
+    done = world.run(*inside, check=False, env=environment(world))
     assert done.returncode == 8, done.stdout + done.stderr
     assert "user.max_user_namespaces" in done.stderr
     assert done.stdout == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import signal
 from collections.abc import Mapping
@@ -30,7 +31,9 @@ LARGE = {
 OTHER = {
     "name": "shop",
     "networks": {"front": {"subnets": ["10.30.0.0/24"]}},
-    "sandboxes": {"db": {"endpoints": {"net0": "front"}, "routes": [{"to": "10.99.0.0/16", "type": "blackhole"}]}},
+    "sandboxes": {
+        "db": {"endpoints": {"net0": "front"}, "routes": [{"to": "10.99.0.0/16", "type": "blackhole"}]}
+    },
 }
 TEXT = json.dumps(LARGE, indent=1)
 
@@ -42,12 +45,18 @@ def apply(world: World, topology: Mapping[str, Any]) -> Path:
     return file
 
 
-def seen(world: World) -> str:
-    """The masked snapshot without the contents of the state directory, which remember the past."""
+def seen(world: World) -> list[str]:
+    """The lines of the masked snapshot without what is not configuration but past.
+
+    That is the contents of the state directory, and the IPv6 groups that the kernel joins for a device: whether it leaves
+    them when IPv6 is switched off depends on whether the device has had an address.
+    """
     world.settle()
     data = json.loads(world.snapshot(masked=True))
     data["files"] = {name: what for name, what in data["files"].items() if not name.startswith("STATE")}
-    return json.dumps(data, indent=1)
+    for netns in data["namespaces"].values():
+        netns["fdb"] = [entry for entry in netns["fdb"] if not entry["mac"].startswith("33:33:")]
+    return json.dumps(data, indent=1).splitlines()
 
 
 @pytest.mark.parametrize(
@@ -64,13 +73,13 @@ def seen(world: World) -> str:
     ],
 )
 def test_a_broken_file_changes_nothing(world: World, broken: str) -> None:
-    """With a topology applied, no command that reads a broken version of its file changes the machine."""
+    """With a topology applied, neither plan nor apply of a broken version of its file changes the machine."""
     file = apply(world, LARGE)
     world.settle()
     before = world.snapshot()
     world.write("shop.topo.yaml", broken)
-    for command in (("plan",), ("apply", "--yes"), ("destroy", "--yes")):
-        world.reconciler(*command, file, exit=3)
+    world.reconciler("plan", file, exit=3)
+    world.reconciler("apply", file, "--yes", exit=3)
     world.write("shop.topo.yaml", json.dumps(LARGE))
     world.assert_unchanged(before)
 
@@ -79,11 +88,12 @@ def test_traffic_goes_on_without_us(world: World) -> None:
     """After apply no process of ours is left, and one that is killed in an edit leaves what is not edited connected."""
     apply(world, SMALL)
     assert world.ping("shop.web", "10.10.0.6")
-    file = world.write("shop.topo.yaml", json.dumps(LARGE))
-    steps = len(world.reconciler("plan", file, "-o", "json").json()["changes"])
+    large = world.write("large.topo.yaml", json.dumps(LARGE))
+    steps = len(world.reconciler("plan", large, "-o", "json").json()["changes"])
+    assert steps > 8
     for step in range(1, steps + 1, 4):
         point = {"RECONCILER_FAILPOINT": f"after:*.*#{step}=kill"}
-        world.reconciler("apply", file, "--yes", env=point, exit=-signal.SIGKILL)
+        world.reconciler("apply", large, "--yes", env=point, exit=-signal.SIGKILL)
         assert world.ping("shop.web", "10.10.0.6", timeout=0.2)
         apply(world, SMALL)
 
@@ -99,4 +109,7 @@ def test_every_way_leads_to_the_same_network(world: World) -> None:
     for before, after in pairwise(["small", "large", "other", "small", "other", "large", "small"]):
         apply(world, topologies[before])
         apply(world, topologies[after])
-        assert seen(world) == fresh[after], f"{before} to {after}"
+        difference = difflib.unified_diff(
+            fresh[after], seen(world), after, f"{before} to {after}", n=8, lineterm=""
+        )
+        assert not (text := "\n".join(difference)), text

@@ -39,7 +39,9 @@ def test_every_key_is_in_the_reference() -> None:
     text = docs.field_tables()
     listed = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
     reserved = {
-        key for line in re.findall(r"^Reserved, .*", text, re.MULTILINE) for key in re.findall(r"`(\w+)`", line)
+        key
+        for line in re.findall(r"^Reserved, .*", text, re.MULTILINE)
+        for key in re.findall(r"`(\w+)`", line)
     }
     of_defaults = {"sandbox", "endpoint"}  # described in the row of `defaults`
     assert listed | reserved == set(_keys(fields.whole())) - of_defaults
