@@ -21,7 +21,7 @@ from ..errors import KernelError
 from ..objects import KernelObject, Key, Link, Netns, Sysctl, parents
 from ..outcome import Outcome
 from ..plan import Action, Change
-from . import decode, encode, failpoints, linkinfo, netns, sysctl
+from . import decode, encode, failpoints, netns, sysctl
 from .explain import explain
 from .netlink import CHUNK, Failure, Message, Reply, Socket
 
@@ -40,13 +40,9 @@ class Executor:
         self.priors: dict[Key, str] = {}
         self._failed: set[Key] = set()
         self._failpoint = failpoints.armed()
-        self._began = False
 
     def execute(self, changes: Sequence[Change]) -> list[Outcome]:
         """Carry out `changes` in order; never raises for what the kernel refuses."""
-        if not self._began:
-            self._began = True
-            linkinfo.prepare(changes)
         if self._failpoint is None:
             return [outcome for part in _runs(changes) for outcome in self._run(part)]
         return [self._one_with_failpoint(change, self._failpoint) for change in changes]

@@ -1,19 +1,18 @@
 """The data of a link kind as bytes, by pyroute2's message classes. Used only for writing.
 
-pyroute2 knows every kind and attribute by name, which is what we want from it; it costs 115 ms to import and some
-100 us for each encoding. So it is imported on first use, and results are kept: ten bridges of one topology usually
-differ in nothing but their names.
+pyroute2 knows every kind and attribute by name, which is what we want from it. Its message classes cost 25 ms to
+import and some 100 us for each encoding, so they are imported on first use, and results are kept: ten bridges of one
+topology usually differ in nothing but their names.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
+import sys
 from functools import cache
-from importlib import import_module
+from importlib.util import find_spec, module_from_spec
+from typing import Any
 
-from ..objects import Bridge, BridgePort, Link, LinkKind, OtherKind, Veth
-from ..plan import Change
+from ..objects import Bridge, BridgePort, LinkKind, OtherKind, Veth
 from . import wire
 
 _HEADERS = 32  # netlink header and ifinfomsg, which the caller writes itself
@@ -40,22 +39,6 @@ def bridge_port(port: BridgePort) -> bytes:
     return _encode("IFLA_INFO_SLAVE_KIND", "IFLA_INFO_SLAVE_DATA", attributes)
 
 
-def prepare(changes: Sequence[Change]) -> None:
-    """Begin to import pyroute2 beside the work if `changes` will need it: it is ready when the namespaces are made."""
-    if any(isinstance(change.object, Link) and isinstance(change.object.kind, Bridge) for change in changes):
-        _import()
-
-
-@cache
-def _import() -> threading.Thread:
-    """The thread that imports pyroute2. Join it first: its modules import each other in circles, and a second thread
-    that starts in the middle of them would see half of one.
-    """
-    thread = threading.Thread(target=import_module, args=("pyroute2.netlink.rtnl.ifinfmsg",), daemon=True)
-    thread.start()
-    return thread
-
-
 def change(kind: LinkKind) -> bytes:
     """IFLA_LINKINFO that changes the attributes of an existing link; empty when its kind has none to change."""
     match kind:
@@ -66,17 +49,37 @@ def change(kind: LinkKind) -> bytes:
 
 
 def _encode(kind_name: str, data_name: str, attributes: list[tuple[str, int | None]]) -> bytes:
-    _import().join()
-    from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-
     asked = [(name, value) for name, value in attributes if value is not None]
     info: list[tuple[str, object]] = [(kind_name, "bridge")]
     if asked:
         info.append((data_name, {"attrs": asked}))
-    message = ifinfmsg()
+    message = _message_class()()
     message["attrs"] = [("IFLA_LINKINFO", {"attrs": info})]
     message.encode()
     return bytes(message.data)[_HEADERS:]
+
+
+@cache
+def _message_class() -> type[Any]:
+    """pyroute2's ifinfmsg, without running the package's own __init__: that imports its database and all else.
+
+    The bare package stands in only meanwhile; whoever imports pyroute2 later gets the whole of it.
+    """
+    spec = find_spec("pyroute2")
+    if spec is None or "pyroute2" in sys.modules:
+        return _import_message_class()
+    sys.modules["pyroute2"] = module_from_spec(spec)
+    try:
+        return _import_message_class()
+    finally:
+        del sys.modules["pyroute2"]
+
+
+def _import_message_class() -> type[Any]:
+    from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+
+    found: type[Any] = ifinfmsg
+    return found
 
 
 def veth(peer_header: bytes) -> bytes:
