@@ -1,0 +1,108 @@
+"""Every file in topologies/ on a real kernel: it does what its comments promise, and leaves nothing behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.world import ROOT, World
+
+EXAMPLES = sorted((ROOT / "topologies").glob("*.yaml"))
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Who reaches what: (sandbox, address), and which sandboxes have a default route by family."""
+
+    pings: tuple[tuple[str, str], ...] = ()
+    silent: tuple[tuple[str, str], ...] = ()
+    default_v4: tuple[str, ...] = ()
+    default_v6: tuple[str, ...] = ()
+
+
+EXPECTED = {
+    "quickstart": Reach(
+        pings=(("alice", "10.10.0.3"), ("carol", "10.10.0.2"), ("bob", "10.10.0.1")),
+        default_v4=("alice", "bob", "carol"),
+    ),
+    "routed-lab": Reach(
+        pings=(
+            ("left", "10.52.0.10"),
+            ("right", "10.51.0.10"),
+            ("left", "fd00:52::10"),
+            ("right", "fd00:51::10"),
+        ),
+        silent=(("left", "10.53.0.1"),),
+        default_v4=("left", "right"),
+        default_v6=("left", "right"),
+    ),
+    "shop": Reach(
+        pings=(
+            ("web-1", "10.10.0.12"),
+            ("web-3", "10.20.0.21"),
+            ("app-1", "10.30.0.5"),
+            ("db", "10.30.0.1"),
+            ("web-2", "10.10.0.1"),
+        ),
+        silent=(("web-1", "10.30.0.5"), ("db", "10.10.0.11"), ("db", "10.20.0.21"), ("app-1", "10.10.0.11")),
+        default_v4=("web-1", "web-2", "web-3"),
+    ),
+    "dual-stack": Reach(
+        pings=(
+            ("laptop", "10.210.0.1"),
+            ("phone", "fd00:210::1"),
+            ("phone", "10.210.0.2"),
+            ("collector", "10.40.0.10"),
+            ("collector", "fd00:40::10"),
+            ("collector", "fd00:41::7"),
+            ("collector", "fd00:99::7"),
+        ),
+        silent=(("thermometer", "fd00:40::10"), ("thermometer", "10.40.0.10")),
+        default_v4=("laptop", "phone", "collector"),
+        default_v6=("laptop", "phone", "thermometer", "collector"),
+    ),
+}
+
+
+def test_every_example_is_expected_to_do_something() -> None:
+    """A new example is added to the table above."""
+    assert {path.stem for path in EXAMPLES} == set(EXPECTED)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example(world: World, path: Path) -> None:
+    """Applied it gives the reachability that it describes; a second apply is silent; destroy leaves no trace."""
+    name, reach = path.stem, EXPECTED[path.stem]
+    decoys = world.decoys(name)
+    clean = world.snapshot()
+    world.reconciler("apply", path)
+
+    world.settle()  # a router asks for IPv6 neighbours from its link-local address, which is tentative for a second
+    for sandbox, address in reach.pings:
+        assert world.ping(f"{name}.{sandbox}", address), f"{sandbox} does not reach {address}"
+    for sandbox, address in reach.silent:
+        assert not world.ping(f"{name}.{sandbox}", address, timeout=0.3), f"{sandbox} reaches {address}"
+    assert with_default(world, name, "-4") == set(reach.default_v4)
+    assert with_default(world, name, "-6") == set(reach.default_v6)
+
+    world.settle()
+    with world.monitor() as monitor:
+        world.reconciler("apply", path)
+        assert monitor.events() == []
+    assert "In sync" in world.reconciler("status", path, "--exit-code").stdout
+    decoys.check()
+    world.reconciler("destroy", path, "--yes")
+    world.assert_unchanged(clean)
+    decoys.check()
+
+
+def with_default(world: World, name: str, family: str) -> set[str]:
+    """The sandboxes that have a default route."""
+    sandboxes = [netns for netns in world.netns() if netns.startswith(f"{name}.") and netns != f"{name}.x"]
+    return {
+        netns.removeprefix(f"{name}.")
+        for netns in sandboxes
+        if world.netns_ip(netns, family, "route", "show", "default")
+    }
