@@ -101,6 +101,12 @@ def link(reply: Reply) -> LinkRecord:
     return record
 
 
+def link_index(reply: Reply) -> int:
+    """Only the index out of RTM_NEWLINK."""
+    index: int = wire.IFINFO.unpack_from(reply.buffer, reply.start)[2]
+    return index
+
+
 def address(reply: Reply) -> AddressRecord:
     """Decode RTM_NEWADDR."""
     family, length, flags, _, index = wire.IFADDR.unpack_from(reply.buffer, reply.start)

@@ -217,7 +217,7 @@ class _Batch:
             if not isinstance(answer, Reply):
                 failure = answer or Failure(errno.ENODEV)
                 raise KernelError(f"link '{name}': {failure}", errno=failure.errno)
-            self._indexes[name] = decode.link(answer).index
+            self._indexes[name] = decode.link_index(answer)
         return self._indexes[name]
 
     def netns_fd(self, where: str) -> int:

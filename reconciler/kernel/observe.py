@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 
@@ -105,7 +105,8 @@ def _sysctls_by_netns(scope: Scope) -> dict[str, list[str]]:
 
 def _read(name: str, fd: int, scope: Scope, paths: Iterable[str]) -> _Tables:
     values: dict[str, str] = {}
-    with netns.inside(fd):
+    # Not entered when it is the host, where we are: a look at that needs no privilege.
+    with nullcontext() if name == HOST else netns.inside(fd):
         for path in paths:
             if (value := sysctl.read(path)) is not None:
                 values[path] = value
