@@ -55,7 +55,9 @@ def on_fake(kernel: FakeKernel, step: Step) -> None:
             for reference in (name, f"/run/netns/{name}"):  # a file may name it either way
                 kernel.put(Netns(netns=reference, up=False))
         case {"write": path, "value": value}:
-            kernel.put(Sysctl(netns=where, path=path, value=str(value)))
+            for reference in (where, f"/run/netns/{where}"):
+                if reference == where or ("netns", reference) in kernel.objects:
+                    kernel.put(Sysctl(netns=reference, path=path, value=str(value)))
         case _:
             raise AssertionError(f"no such vandal: {step}")
 
