@@ -23,8 +23,8 @@ from reconciler.objects import (
     Address,
     Bridge,
     BridgePort,
-    Key,
     KernelObject,
+    Key,
     Link,
     Netns,
     Port,
@@ -216,7 +216,7 @@ class FakeKernel:
         self.objects[link.key] = replace(link, master=master, port=BridgePort() if master else None)
 
 
-class Killed(Exception):  # noqa: N818 - an event, not an error
+class Killed(Exception):
     """The process is dead."""
 
 
