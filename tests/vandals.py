@@ -49,8 +49,8 @@ def on_fake(kernel: FakeKernel, step: Step) -> None:
         case {"add": "address", "link": link, "address": address}:
             kernel.put(Address(netns=where, link=link, address=address))
         case {"add": "route", "to": to, "via": via, "dev": dev}:
-            metric = 1024 if ":" in to else 0
-            kernel.put(Route(netns=where, to=to, metric=metric, type="unicast", via=via, dev=dev))
+            priority = 1024 if ":" in to else 0
+            kernel.put(Route(netns=where, to=to, metric=priority, type="unicast", via=via, dev=dev))
         case {"add": "netns", "name": name}:
             for reference in (name, f"/run/netns/{name}"):  # a file may name it either way
                 kernel.put(Netns(netns=reference, up=False))

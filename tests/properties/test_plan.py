@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler import pipeline, saved
-from reconciler.apply import Options, apply
+from reconciler.apply import Options, apply, scope_of
 from reconciler.errors import Exit, Refused
 from reconciler.objects import HOST, KernelObject, Key, Sysctl, compare, parents
 from reconciler.pipeline import Loaded, Look
@@ -94,7 +94,7 @@ class Machine:
 
     def check_holds(self, loaded: Loaded) -> None:
         """Everything declared is there as declared, and nothing else of ours."""
-        observed = self.kernel.observe(pipeline.scope_of(loaded.desired, loaded.store.claims())).objects
+        observed = self.kernel.observe(scope_of(loaded.desired, loaded.store.claims())).objects
         for key, declared in loaded.desired.objects.items():
             assert key in observed
             assert compare(declared.object, observed[key].object) == ()

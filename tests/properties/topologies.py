@@ -117,7 +117,7 @@ def _sandbox(draw: st.DrawFn, name: str, networks: dict[str, Any], free: set[str
         sandbox["endpoints"] = endpoints
     if draw(st.integers(0, 3)) == 0:
         sandbox["sysctls"] = {"net.ipv4.ip_forward": 1}
-    routes = [
+    routes: list[Topology] = [
         {
             "to": f"198.51.100.{16 * SANDBOXES.index(name)}/28",
             "type": draw(st.sampled_from(["blackhole", "prohibit"])),
