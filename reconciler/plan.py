@@ -15,22 +15,19 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from . import order
 from .effects import Lost
 from .errors import Mark
 from .objects import (
     HOST,
     Address,
-    Bridge,
     Difference,
-    FdbEntry,
     KernelObject,
     Key,
     Link,
-    Neighbour,
     Netns,
     Port,
     Route,
-    Rule,
     Sysctl,
     Value,
     Veth,
@@ -310,7 +307,7 @@ class _Planner:
             for key, found in self.observed.objects.items()
             if found.ours and key not in self.desired.objects and not isinstance(found.object, Sysctl | Port)
         ]
-        candidates.sort(key=lambda item: (_removal_rank(item[1].object), item[0]))
+        candidates.sort(key=lambda item: (order.removal(item[1].object), item[0]))
         self.lost.delete(self.deletes)
         for key, found in candidates:
             # A link's host end is always removed by name, also when its namespace goes: the kernel cleans up
@@ -392,10 +389,10 @@ class _Planner:
     # -- the result --------------------------------------------------------------------------------------------
 
     def result(self) -> Plan:
-        order = _CreationOrder(self.desired)
-        deletes = sorted(self.deletes.values(), key=_deletion_order)
+        creation = order.Creation(self.desired)
+        deletes = sorted(self.deletes.values(), key=lambda change: order.deletion(change.object))
         rest = sorted(
-            [*self.creates.values(), *self.updates.values()], key=lambda change: order.of(change.object)
+            [*self.creates.values(), *self.updates.values()], key=lambda change: creation.of(change.object)
         )
         changes = self.possible([*deletes, *rest])
         return Plan(
@@ -448,58 +445,3 @@ class _Planner:
 
 def _in_order(keys: Iterable[Key], desired: Desired) -> list[Key]:
     return sorted(key for key in keys if key in desired.objects)
-
-
-_REMOVAL = (Link, Netns, Rule, Route, Neighbour, FdbEntry, Address, Port, Sysctl)
-_DELETION = (Rule, Route, Neighbour, FdbEntry, Address, Sysctl, Port, Link, Netns)
-
-
-def _removal_rank(obj: KernelObject) -> tuple[int, bool]:
-    return (_REMOVAL.index(type(obj)), obj.netns != HOST)
-
-
-def _deletion_order(change: Change) -> tuple[bool, bool, str, int, Key]:
-    """Inside sandboxes first, then the host, namespaces last; within one, what stands on others first."""
-    obj = change.object
-    return (isinstance(obj, Netns), obj.netns == HOST, obj.netns, _DELETION.index(type(obj)), obj.key)
-
-
-class _CreationOrder:
-    """Namespaces, then everything in the host, then sandbox by sandbox: one pipelined pass over each namespace."""
-
-    def __init__(self, desired: Desired) -> None:
-        self.index = {key: index for index, key in enumerate(desired.objects)}
-        self.netns: dict[str, int] = {}
-        for key, declared in desired.objects.items():
-            self.netns.setdefault(declared.object.netns, self.index[key])
-        self.bridges = {key for key, d in desired.objects.items() if _is_bridge(d.object)}
-
-    def of(self, obj: KernelObject) -> tuple[int, int, int, int]:
-        index, netns = self.index[obj.key], self.netns[obj.netns]
-        if isinstance(obj, Netns):
-            return (0, netns, 0, index)
-        if isinstance(obj, Sysctl) and obj.link is None:
-            return (0, netns, 1, index)
-        return (1 if obj.netns == HOST else 2, netns, self.rank(obj), index)
-
-    def rank(self, obj: KernelObject) -> int:
-        """Bridges are up and their parameters set before anything is plugged in: nobody hears a stray packet."""
-        match obj:
-            case Link(kind=Bridge()):
-                return 0
-            case Sysctl(link=link):
-                return 1 if ("link", obj.netns, link) in self.bridges else 5
-            case Port():
-                return 2
-            case Link(kind=Veth(made_by_peer=False)):
-                return 3
-            case Link():
-                return 4
-            case Address():
-                return 6
-            case _:
-                return 7
-
-
-def _is_bridge(obj: KernelObject) -> bool:
-    return isinstance(obj, Link) and isinstance(obj.kind, Bridge)

@@ -1,0 +1,80 @@
+"""In which order changes are made. Pure.
+
+Deletions come before everything else, to make room; what stands on something goes before it. Creations begin with
+namespaces, then the host, then sandbox by sandbox, so that each namespace is visited in one pipelined pass. Bridges
+are up and their parameters set before anything is plugged in: nobody hears a stray packet.
+"""
+
+from __future__ import annotations
+
+from .objects import (
+    HOST,
+    Address,
+    Bridge,
+    FdbEntry,
+    KernelObject,
+    Key,
+    Link,
+    Neighbour,
+    Netns,
+    Port,
+    Route,
+    Rule,
+    Sysctl,
+    Veth,
+)
+from .sides import Desired
+
+_REMOVAL = (Link, Netns, Rule, Route, Neighbour, FdbEntry, Address, Port, Sysctl)
+_DELETION = (Rule, Route, Neighbour, FdbEntry, Address, Sysctl, Port, Link, Netns)
+
+
+def removal(obj: KernelObject) -> tuple[int, bool]:
+    """Whom to ask first whether it has to go: what takes most of the others along, host ends before sandbox ends."""
+    return (_REMOVAL.index(type(obj)), obj.netns != HOST)
+
+
+def deletion(obj: KernelObject) -> tuple[bool, bool, str, int, Key]:
+    """Sort key of a deletion: inside sandboxes first, then the host, namespaces last."""
+    return (isinstance(obj, Netns), obj.netns == HOST, obj.netns, _DELETION.index(type(obj)), obj.key)
+
+
+class Creation:
+    """Sort keys of creations and updates; ties are broken by the order of declaration."""
+
+    def __init__(self, desired: Desired) -> None:
+        self._index = {key: index for index, key in enumerate(desired.objects)}
+        self._netns: dict[str, int] = {}
+        for key, declared in desired.objects.items():
+            self._netns.setdefault(declared.object.netns, self._index[key])
+        self._bridges = {key for key, declared in desired.objects.items() if _is_bridge(declared.object)}
+
+    def of(self, obj: KernelObject) -> tuple[int, int, int, int]:
+        """The sort key of one declared object."""
+        index, netns = self._index[obj.key], self._netns[obj.netns]
+        if isinstance(obj, Netns):
+            return (0, netns, 0, index)
+        if isinstance(obj, Sysctl) and obj.link is None:
+            return (0, netns, 1, index)
+        return (1 if obj.netns == HOST else 2, netns, self._rank(obj), index)
+
+    def _rank(self, obj: KernelObject) -> int:
+        match obj:
+            case Link(kind=Bridge()):
+                return 0
+            case Sysctl(link=link):
+                return 1 if ("link", obj.netns, link) in self._bridges else 5
+            case Port():
+                return 2
+            case Link(kind=Veth(made_by_peer=False)):
+                return 3
+            case Link():
+                return 4
+            case Address():
+                return 6
+            case _:
+                return 7
+
+
+def _is_bridge(obj: KernelObject) -> bool:
+    return isinstance(obj, Link) and isinstance(obj.kind, Bridge)
