@@ -21,6 +21,7 @@ class Linux:
     """The kernel of this machine, seen from the namespace that the process is in."""
 
     def __init__(self, store: Store) -> None:
+        netns.allow_many()
         self._executor = Executor()
         self._store = store
         self._prepared = False

@@ -15,6 +15,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import resource
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -81,11 +82,23 @@ def open_fd(netns: str) -> int | None:
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):
             return None
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            message = "too many open files: every namespace in scope is held open for the time of a look"
+            raise KernelError(
+                message, errno=error.errno, hint="raise the hard limit of `ulimit -n`"
+            ) from error
         raise
     if is_namespace(fd):
         return fd
     os.close(fd)
     return None
+
+
+def allow_many() -> None:
+    """Raise the soft limit of open files to the hard one: 1,024 by default, while a look needs one a namespace."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @contextmanager

@@ -1,9 +1,7 @@
-"""One look at the kernel: dumps of every namespace in scope, turned into `Observed`. Reads only.
+"""One look at the kernel: dumps of every namespace in scope. Reads only; `assemble` makes sense of what it read.
 
-Which namespaces are ours is decided here, by the mark on their loopback device; which links, by the mark in their
-ifalias. Addresses and routes carry our protocol number and belong to the topology that owns their link or namespace,
-or that has claimed them. The order of the dumps matters: the host's links first, then each namespace, then the
-namespace numbers by which the host's veth ends name their peers.
+The order matters: the host's links first, then each namespace, then the namespace numbers by which the host's veth
+ends name their peers, so that a number that appears meanwhile leads nowhere instead of to the wrong place.
 """
 
 from __future__ import annotations
@@ -11,53 +9,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 
 from .. import marks, names
 from ..errors import KernelError
 from ..model import IPNetwork
-from ..objects import (
-    HOST,
-    Address,
-    Bridge,
-    BridgePort,
-    KernelObject,
-    Key,
-    Link,
-    LinkKind,
-    LinkRef,
-    Netns,
-    OtherKind,
-    Port,
-    Route,
-    Sysctl,
-    Veth,
-)
-from ..sides import Found, Observed, Scope
-from . import decode, details, netns, sysctl, wire
+from ..objects import HOST
+from ..sides import Observed, Scope
+from . import assemble, decode, details, netns, sysctl, wire
+from .assemble import Tables
 from .netlink import Failure, Message, Reply, Socket
 
-_FORWARDING = 3
-_LOOPBACK = 1
-_PORT_STATES = ("disabled", "listening", "learning", "forwarding", "blocking")
 _LINK_DUMP = wire.IFINFO.pack(0, 0, 0, 0, 0) + wire.u32(wire.IFLA_EXT_MASK, wire.RTEXT_FILTER_SKIP_STATS)
 _ADDRESS_DUMP = wire.IFADDR.pack(0, 0, 0, 0, 0)
-
-
-@dataclass(slots=True)
-class _Tables:
-    """What the dumps of one namespace returned."""
-
-    netns: str
-    links: list[decode.LinkRecord]
-    addresses: list[decode.AddressRecord]
-    routes: list[decode.RouteRecord]
-    sysctls: dict[str, str] = field(default_factory=dict)
-    details: list[KernelObject] = field(default_factory=list)
-
-    def loopback(self) -> decode.LinkRecord | None:
-        return next((record for record in self.links if record.index == _LOOPBACK), None)
 
 
 def observe(scope: Scope) -> Observed:
@@ -67,7 +31,8 @@ def observe(scope: Scope) -> Observed:
         wanted = _sysctls_by_netns(scope)
         tables = {name: _read(name, fd, scope, wanted.get(name, ())) for name, fd in fds.items()}
         peers = _peer_namespaces(fds, tables)
-    return _Assembly(scope, tables, peers).observed()
+    unnamed = netns.entries(names.netns(scope.topology, ""))
+    return assemble.assemble(scope, tables, peers, frozenset(unnamed) - set(tables))
 
 
 def host_prefixes(topology: str) -> list[IPNetwork]:
@@ -103,7 +68,7 @@ def _sysctls_by_netns(scope: Scope) -> dict[str, list[str]]:
     return found
 
 
-def _read(name: str, fd: int, scope: Scope, paths: Iterable[str]) -> _Tables:
+def _read(name: str, fd: int, scope: Scope, paths: Iterable[str]) -> Tables:
     values: dict[str, str] = {}
     # Not entered when it is the host, where we are: a look at that needs no privilege.
     with nullcontext() if name == HOST else netns.inside(fd):
@@ -119,7 +84,7 @@ def _read(name: str, fd: int, scope: Scope, paths: Iterable[str]) -> _Tables:
         routes = _routes(sock, protocol=None if all_routes else marks.PROTOCOL)
         known = {record.index: record.name for record in links}
         more = details.read(name, sock, known) if scope.foreign else []
-    return _Tables(name, links, addresses, routes, values, more)
+    return Tables(name, links, addresses, routes, values, more)
 
 
 def _routes(sock: Socket, protocol: int | None) -> list[decode.RouteRecord]:
@@ -128,7 +93,7 @@ def _routes(sock: Socket, protocol: int | None) -> list[decode.RouteRecord]:
     return [record for record in records if record is not None]
 
 
-def _peer_namespaces(fds: Mapping[str, int], tables: Mapping[str, _Tables]) -> dict[int, str]:
+def _peer_namespaces(fds: Mapping[str, int], tables: Mapping[str, Tables]) -> dict[int, str]:
     """Which namespace each namespace number of the host stands for."""
     if not any(record.peer_nsid is not None for record in tables[HOST].links):
         return {}
@@ -156,179 +121,3 @@ def _nsid(reply: Reply) -> int | None:
             number: int = wire.S32.unpack_from(reply.buffer, start)[0]
             return number
     return None
-
-
-class _Assembly:
-    """Turns the tables of all namespaces into one map of objects."""
-
-    def __init__(self, scope: Scope, tables: Mapping[str, _Tables], peers: Mapping[int, str]) -> None:
-        self.scope = scope
-        self.tables = tables
-        self.peers = peers
-        self.objects: dict[Key, Found] = {}
-        self.unready: dict[Key, str] = {}
-        self.names = {name: {r.index: r.name for r in table.links} for name, table in tables.items()}
-
-    def observed(self) -> Observed:
-        for name, table in self.tables.items():
-            self.namespace(name, table)
-        for table in self.tables.values():
-            for record in table.links:
-                self.link(table.netns, record)
-        self.mirror_peers()
-        for table in self.tables.values():
-            for address in table.addresses:
-                self.address(table.netns, address)
-            for route in table.routes:
-                self.route(table.netns, route)
-            for path, value in table.sysctls.items():
-                self.add(Sysctl(netns=table.netns, path=path, value=value), ours=False)
-            for obj in table.details:
-                self.add(obj, ours=False)
-        prefix = names.netns(self.scope.topology, "")
-        orphans = frozenset(entry for entry in netns.entries(prefix) if entry not in self.tables)
-        return Observed(self.objects, self.unready, orphans)
-
-    def add(self, obj: KernelObject, *, ours: bool, origin: str | None = None) -> None:
-        self.objects.setdefault(obj.key, Found(obj, ours, origin))
-
-    def namespace(self, name: str, table: _Tables) -> None:
-        loopback = table.loopback()
-        if name == HOST or loopback is None:
-            return
-        origin = self.own(loopback.alias)
-        mark = marks.owner(loopback.alias)
-        ours = origin is not None and name == names.netns(
-            self.scope.topology, origin.removeprefix("sandbox/")
-        )
-        if mark is not None and not ours:
-            origin = None
-        self.add(Netns(netns=name, alias=loopback.alias, up=loopback.up), ours=ours, origin=origin)
-
-    def own(self, alias: str | None) -> str | None:
-        owner = marks.owner(alias)
-        return owner.origin if owner is not None and owner.topology == self.scope.topology else None
-
-    def link(self, where: str, record: decode.LinkRecord) -> None:
-        if record.index == _LOOPBACK:
-            return
-        origin = self.own(record.alias)
-        master = self.names[where].get(record.master or 0)
-        obj = Link(
-            netns=where,
-            name=record.name,
-            kind=self.kind(where, record),
-            port=_port(record),
-            mtu=record.mtu,
-            mac=record.mac,
-            up=record.up,
-            master=master,
-            group=record.group,
-            alias=record.alias,
-            altnames=record.altnames,
-            addrgen=record.addrgen,
-        )
-        self.add(obj, ours=origin is not None, origin=origin)
-        if where == HOST and origin is None:
-            self.add(Port(netns=where, name=record.name, master=master, port=_port(record)), ours=False)
-        if origin is not None and record.port_state not in (None, _FORWARDING):
-            state = _PORT_STATES[record.port_state or 0] if (record.port_state or 0) < 5 else "unknown"
-            self.unready[obj.key] = f"bridge port is {state}"
-
-    def kind(self, where: str, record: decode.LinkRecord) -> LinkKind:
-        match record.kind:
-            case "bridge":
-                return Bridge(
-                    stp=record.stp, ageing_time=record.ageing_time, forward_delay=record.forward_delay
-                )
-            case "veth":
-                return Veth(peer=self.peer(where, record))
-            case other:
-                return OtherKind(kind=other)
-
-    def peer(self, where: str, record: decode.LinkRecord) -> LinkRef | None:
-        """Where the other end is; only answered from the host's side, the rest is mirrored."""
-        if record.peer is None:
-            return None
-        there = (
-            where if record.peer_nsid is None else self.peers.get(record.peer_nsid) if where == HOST else None
-        )
-        name = self.names.get(there, {}).get(record.peer) if there is not None else None
-        return LinkRef(there, name) if there is not None and name is not None else None
-
-    def mirror_peers(self) -> None:
-        """Tell each veth end in a sandbox where its host end is, and whose it is if a kill left it unmarked."""
-        for found in list(self.objects.values()):
-            obj = found.object
-            if not isinstance(obj, Link) or not isinstance(obj.kind, Veth) or obj.kind.peer is None:
-                continue
-            other = self.objects.get(("link", *obj.kind.peer))
-            if other is None or not isinstance(other.object, Link) or not isinstance(other.object.kind, Veth):
-                continue
-            end = other.object
-            if other.object.kind.peer is None:
-                end = replace(end, kind=replace(other.object.kind, peer=obj.ref))
-            unmarked = found.ours and not end.alias
-            self.objects[end.key] = Found(
-                end, other.ours or unmarked, found.origin if unmarked else other.origin
-            )
-
-    def belongs(self, key: Key, parents: Iterable[Key], protocol: int) -> tuple[bool, str | None]:
-        """Whether an address or route is ours, and whose it is in the topology: that of its nearest parent of ours."""
-        if protocol != marks.PROTOCOL:
-            return False, None
-        for parent in parents:
-            found = self.objects.get(parent)
-            if found is not None and found.ours:
-                return True, found.origin
-        return key in self.scope.claims, None
-
-    def address(self, where: str, record: decode.AddressRecord) -> None:
-        device = self.names[where].get(record.index)
-        if device is None or record.index == _LOOPBACK:
-            return
-        obj = Address(
-            netns=where,
-            link=device,
-            address=record.address,
-            permanent=bool(record.flags & wire.IFA_F_PERMANENT),
-            secondary=bool(record.flags & wire.IFA_F_SECONDARY) and "." in record.address,
-        )
-        if (
-            record.address.startswith("fe80:")
-            and record.protocol != marks.PROTOCOL
-            and not self.scope.foreign
-        ):
-            return
-        above: tuple[Key, ...] = (("link", where, device), ("netns", where))
-        ours, origin = self.belongs(obj.key, above, record.protocol)
-        self.add(obj, ours=ours, origin=origin)
-        if ours and record.flags & (wire.IFA_F_TENTATIVE | wire.IFA_F_DADFAILED):
-            failed = bool(record.flags & wire.IFA_F_DADFAILED)
-            self.unready[obj.key] = "duplicate address" if failed else "address is tentative"
-
-    def route(self, where: str, record: decode.RouteRecord) -> None:
-        if record.protocol == wire.RTPROT_KERNEL:
-            return
-        device = self.names[where].get(record.device) if record.device is not None else None
-        obj = Route(
-            netns=where,
-            to=record.to,
-            table=record.table,
-            metric=record.metric,
-            type=record.type,
-            via=record.via,
-            dev=device,
-            src=record.src,
-            onlink=record.onlink,
-        )
-        above: tuple[Key, ...] = (("netns", where), ("link", where, device or ""))
-        ours, origin = self.belongs(obj.key, above, record.protocol)
-        # Routes are declared by the sandbox, also where only its endpoint carries a mark.
-        self.add(obj, ours=ours, origin=origin and origin.partition("/endpoint/")[0])
-
-
-def _port(record: decode.LinkRecord) -> BridgePort | None:
-    if record.isolated is None and record.hairpin is None:
-        return None
-    return BridgePort(isolated=record.isolated, hairpin=record.hairpin)

@@ -1,0 +1,237 @@
+"""What the dumps of several namespaces say, put together: numbers become names, marks become ownership. Pure.
+
+Which namespaces are ours is decided here, by the mark on their loopback device; which links, by the mark in their
+ifalias. Addresses and routes carry our protocol number and belong to the topology that owns their link or namespace,
+or that has claimed them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from .. import marks, names
+from ..objects import (
+    HOST,
+    Address,
+    Bridge,
+    BridgePort,
+    KernelObject,
+    Key,
+    Link,
+    LinkKind,
+    LinkRef,
+    Netns,
+    OtherKind,
+    Port,
+    Route,
+    Sysctl,
+    Veth,
+)
+from ..sides import Found, Observed, Scope
+from . import decode, wire
+
+_FORWARDING = 3
+LOOPBACK = 1
+_PORT_STATES = ("disabled", "listening", "learning", "forwarding", "blocking")
+
+
+@dataclass(slots=True)
+class Tables:
+    """What the dumps of one namespace returned."""
+
+    netns: str
+    links: list[decode.LinkRecord]
+    addresses: list[decode.AddressRecord]
+    routes: list[decode.RouteRecord]
+    sysctls: dict[str, str] = field(default_factory=dict)
+    details: list[KernelObject] = field(default_factory=list)
+
+    def loopback(self) -> decode.LinkRecord | None:
+        """The record of the loopback device."""
+        return next((record for record in self.links if record.index == LOOPBACK), None)
+
+
+def assemble(
+    scope: Scope, tables: Mapping[str, Tables], peers: Mapping[int, str], orphans: frozenset[str]
+) -> Observed:
+    """The observed side. `peers` says which namespace each namespace number of the host stands for."""
+    return _Assembly(scope, tables, peers).observed(orphans)
+
+
+class _End(NamedTuple):
+    """The other end of a veth: where it is, and the ifalias on it."""
+
+    ref: LinkRef
+    alias: str | None
+
+
+class _Assembly:
+    """The working state of one `assemble` call; never leaves this module."""
+
+    def __init__(self, scope: Scope, tables: Mapping[str, Tables], peers: Mapping[int, str]) -> None:
+        self.scope = scope
+        self.tables = tables
+        self.peers = peers
+        self.objects: dict[Key, Found] = {}
+        self.unready: dict[Key, str] = {}
+        self.records = {name: {record.index: record for record in t.links} for name, t in tables.items()}
+        self.ends: dict[tuple[str, int], _End] = {}
+
+    def observed(self, orphans: frozenset[str]) -> Observed:
+        for name, table in self.tables.items():
+            self.namespace(name, table)
+            self.pair(name, table)
+        for table in self.tables.values():
+            for record in table.links:
+                self.link(table.netns, record)
+        for table in self.tables.values():
+            for address in table.addresses:
+                self.address(table.netns, address)
+            for route in table.routes:
+                self.route(table.netns, route)
+            for path, value in table.sysctls.items():
+                self.add(Sysctl(netns=table.netns, path=path, value=value), ours=False)
+            for obj in table.details:
+                self.add(obj, ours=False)
+        return Observed(self.objects, self.unready, orphans)
+
+    def add(self, obj: KernelObject, *, ours: bool, origin: str | None = None) -> None:
+        self.objects.setdefault(obj.key, Found(obj, ours, origin))
+
+    def namespace(self, name: str, table: Tables) -> None:
+        loopback = table.loopback()
+        if name == HOST or loopback is None:
+            return
+        origin = self.own(loopback.alias)
+        mark = marks.owner(loopback.alias)
+        ours = origin is not None and name == names.netns(
+            self.scope.topology, origin.removeprefix("sandbox/")
+        )
+        if mark is not None and not ours:
+            origin = None
+        self.add(Netns(netns=name, alias=loopback.alias, up=loopback.up), ours=ours, origin=origin)
+
+    def own(self, alias: str | None) -> str | None:
+        owner = marks.owner(alias)
+        return owner.origin if owner is not None and owner.topology == self.scope.topology else None
+
+    def name(self, where: str, index: int | None) -> str | None:
+        record = self.records[where].get(index or 0)
+        return None if record is None else record.name
+
+    def link(self, where: str, record: decode.LinkRecord) -> None:
+        if record.index == LOOPBACK:
+            return
+        end = self.ends.get((where, record.index))
+        # A kill can leave the second end of a pair of ours unmarked: it is ours as well.
+        origin = self.own(record.alias or (end.alias if end is not None else None))
+        master = self.name(where, record.master)
+        obj = Link(
+            netns=where,
+            name=record.name,
+            kind=_kind(record, end),
+            port=_port(record),
+            mtu=record.mtu,
+            mac=record.mac,
+            up=record.up,
+            master=master,
+            group=record.group,
+            alias=record.alias,
+            altnames=record.altnames,
+            addrgen=record.addrgen,
+        )
+        self.add(obj, ours=origin is not None, origin=origin)
+        if where == HOST and origin is None:
+            self.add(Port(netns=where, name=record.name, master=master, port=_port(record)), ours=False)
+        if origin is not None and record.port_state not in (None, _FORWARDING):
+            state = _PORT_STATES[record.port_state or 0] if (record.port_state or 0) < 5 else "unknown"
+            self.unready[obj.key] = f"bridge port is {state}"
+
+    def pair(self, where: str, table: Tables) -> None:
+        """Note for both ends of a veth where the other is. The host knows the numbers of the other namespaces, so
+        what leads from a sandbox to the host is learned from the host's end.
+        """
+        for record in table.links:
+            if record.kind != "veth" or record.peer is None:
+                continue
+            there = where
+            if record.peer_nsid is not None:
+                there = self.peers.get(record.peer_nsid, "") if where == HOST else ""
+                if there == HOST:
+                    continue
+            other = self.records[there].get(record.peer)
+            if other is not None:
+                self.ends[where, record.index] = _End(LinkRef(there, other.name), other.alias)
+                self.ends[there, other.index] = _End(LinkRef(where, record.name), record.alias)
+
+    def belongs(self, key: Key, parents: Iterable[Key], protocol: int) -> tuple[bool, str | None]:
+        """Whether an address or route is ours, and whose it is in the topology: that of its nearest parent of ours."""
+        if protocol != marks.PROTOCOL:
+            return False, None
+        for parent in parents:
+            found = self.objects.get(parent)
+            if found is not None and found.ours:
+                return True, found.origin
+        return key in self.scope.claims, None
+
+    def address(self, where: str, record: decode.AddressRecord) -> None:
+        device = self.name(where, record.index)
+        if device is None or record.index == LOOPBACK:
+            return
+        obj = Address(
+            netns=where,
+            link=device,
+            address=record.address,
+            permanent=bool(record.flags & wire.IFA_F_PERMANENT),
+            secondary=bool(record.flags & wire.IFA_F_SECONDARY) and "." in record.address,
+        )
+        if (
+            record.address.startswith("fe80:")
+            and record.protocol != marks.PROTOCOL
+            and not self.scope.foreign
+        ):
+            return
+        above: tuple[Key, ...] = (("link", where, device), ("netns", where))
+        ours, origin = self.belongs(obj.key, above, record.protocol)
+        self.add(obj, ours=ours, origin=origin)
+        if ours and record.flags & (wire.IFA_F_TENTATIVE | wire.IFA_F_DADFAILED):
+            failed = bool(record.flags & wire.IFA_F_DADFAILED)
+            self.unready[obj.key] = "duplicate address" if failed else "address is tentative"
+
+    def route(self, where: str, record: decode.RouteRecord) -> None:
+        if record.protocol == wire.RTPROT_KERNEL:
+            return
+        device = self.name(where, record.device)
+        obj = Route(
+            netns=where,
+            to=record.to,
+            table=record.table,
+            metric=record.metric,
+            type=record.type,
+            via=record.via,
+            dev=device,
+            src=record.src,
+            onlink=record.onlink,
+        )
+        above: tuple[Key, ...] = (("netns", where), ("link", where, device or ""))
+        ours, origin = self.belongs(obj.key, above, record.protocol)
+        # Routes are declared by the sandbox, also where only its endpoint carries a mark.
+        self.add(obj, ours=ours, origin=origin and origin.partition("/endpoint/")[0])
+
+
+def _port(record: decode.LinkRecord) -> BridgePort | None:
+    if record.isolated is None and record.hairpin is None:
+        return None
+    return BridgePort(isolated=record.isolated, hairpin=record.hairpin)
+
+
+def _kind(record: decode.LinkRecord, end: _End | None) -> LinkKind:
+    match record.kind:
+        case "bridge":
+            return Bridge(stp=record.stp, ageing_time=record.ageing_time, forward_delay=record.forward_delay)
+        case "veth":
+            return Veth(peer=None if end is None else end.ref)
+        case other:
+            return OtherKind(kind=other)
