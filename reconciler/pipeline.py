@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from . import expand, resolve
 from .apply import Kernel, scope_of
@@ -19,15 +18,8 @@ from .compile import compile_topology
 from .expand import Expanded
 from .model import IPNetwork, Leases, Topology
 from .plan import Plan, plan
-from .sides import Desired, Observed, Scope
+from .sides import Desired, Observed
 from .state import Store
-
-
-class HostKernel(Kernel, Protocol):
-    """A kernel that also knows what the host routes."""
-
-    def host_prefixes(self, topology: str) -> Sequence[IPNetwork]:
-        """Prefixes that default pools must avoid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +68,3 @@ def look(desired: Desired, store: Store, kernel: Kernel) -> Look:
     if first.changes and (applied := store.applied()):  # large, and only now does it matter what is drift
         first = plan(desired, observed, applied=applied, claims=claims, begun=begun)
     return Look(observed, first, time.monotonic() - began)
-
-
-def show_scope(topology: str, given: frozenset[str] = frozenset()) -> Scope:
-    """A scope that includes everything foreign."""
-    return Scope(topology, given=given, foreign=True)

@@ -25,7 +25,6 @@ from .model import Leases
 from .objects import KernelObject, Key, Value
 from .plan import Change
 
-DEFAULT_DIRECTORY = Path("/var/lib/reconciler")
 _HISTORY = 50
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 

@@ -17,7 +17,6 @@ from reconciler import marks, names
 from reconciler.effects import Lost
 from reconciler.errors import KernelError
 from reconciler.interrupts import Interrupts
-from reconciler.model import IPNetwork
 from reconciler.objects import (
     HOST,
     Address,
@@ -96,10 +95,6 @@ class FakeKernel:
     def clean_up(self, store: Store) -> None:
         """There are no directories."""
         store.remove()
-
-    def host_prefixes(self, topology: str) -> Sequence[IPNetwork]:
-        """This host routes nothing."""
-        return ()
 
     # -- the rules -------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..interrupts import Interrupts
-from ..model import IPNetwork
 from ..objects import Key, Netns
 from ..outcome import Outcome
 from ..plan import Action, Change
@@ -39,10 +38,6 @@ class Linux:
     def observe(self, scope: Scope) -> Observed:
         """Everything in scope, as it is now."""
         return observe.observe(scope)
-
-    def host_prefixes(self, topology: str) -> Sequence[IPNetwork]:
-        """Prefixes that the host routes already, but for those of `topology` itself."""
-        return observe.host_prefixes(topology)
 
     def execute(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         """Carry out changes in order."""

@@ -9,13 +9,11 @@ from __future__ import annotations
 from ..objects import (
     HOST,
     Address,
-    Bridge,
     FdbEntry,
     KernelObject,
     Link,
     Neighbour,
     Netns,
-    OtherKind,
     Port,
     Route,
     Rule,
@@ -144,10 +142,3 @@ def link_summary(link: Link) -> str:
     if link.up is False:
         parts.append("down")
     return ", ".join(parts)
-
-
-def is_bridge(obj: KernelObject) -> bool:
-    """Whether an object is a bridge device."""
-    return isinstance(obj, Link) and (
-        isinstance(obj.kind, Bridge) or (isinstance(obj.kind, OtherKind) and obj.kind.kind == "bridge")
-    )
