@@ -166,6 +166,12 @@ class _Planner:
         self.updates: dict[Key, Change] = {}
         self.creates: dict[Key, Change] = {}
         self.unchanged: set[Key] = set()
+        self.foreign_names = {
+            (found.object.netns, name): found.object.name
+            for found in observed.objects.values()
+            if isinstance(found.object, Link) and not found.ours
+            for name in (found.object.name, *(found.object.altnames or ()))
+        }
         self.lost = Lost({key: found.object for key, found in observed.objects.items()})
 
     # -- the declared side -------------------------------------------------------------------------------------
@@ -175,7 +181,9 @@ class _Planner:
             self.check_requirement(requirement)
         for key, declared in self.desired.objects.items():
             found = self.observed.objects.get(key)
-            if found is None:
+            if isinstance(declared.object, Link) and (taken := self.taken_name(declared.object)):
+                self.conflict(declared, *taken)
+            elif found is None:
                 self.create_missing(key, declared)
             elif not found.ours and (problem := self.foreign_problem(declared.object, found)):
                 self.conflict(declared, *problem)
@@ -224,6 +232,19 @@ class _Planner:
         if link is not None and ("link", sysctl.netns, link) not in self.observed.objects:
             return True
         return ("netns", sysctl.netns) not in self.observed.objects
+
+    def taken_name(self, link: Link) -> tuple[str, str] | None:
+        """Names and alternative names are one space, in which a foreign link may hold one that we need."""
+        for name in (link.name, *(link.altnames or ())):
+            holder = self.foreign_names.get((link.netns, name), link.name)
+            if holder != link.name:
+                return (
+                    f"link '{holder}', which this topology did not make, holds the name '{name}'",
+                    f"take the name from it: ip link property del dev {holder} altname {name}"
+                    if holder != name
+                    else "rename it",
+                )
+        return None
 
     def foreign_problem(self, desired: KernelObject, found: Found) -> tuple[str, str] | None:
         match desired, found.object:

@@ -1,7 +1,7 @@
 """What others do to a machine behind our back, as data, for the fake kernel and for the real one.
 
-    {delete: link|address|route|netns, in: NETNS, …}      {set: link, in: NETNS, name: N, mtu|mac|up|master|stp: V}
-    {add: link|address|route|netns, in: NETNS, …}         {write: PATH, in: NETNS, value: V}
+    {delete: link|address|route|netns, in: NETNS, …}        {set: link, in: NETNS, name: N, mtu|mac|up|master|stp: V}
+    {add: link|altname|address|route|netns, in: NETNS, …}   {write: PATH, in: NETNS, value: V}
 
 `in` is a namespace, absent for the host. A link is `name` and `type` (bridge or veth), an address `link` and
 `address`, a route `to`, `via` and `proto`.
@@ -46,6 +46,10 @@ def on_fake(kernel: FakeKernel, step: Step) -> None:
             kernel.put(
                 Link(netns=where, name=name, kind=Veth(peer=LinkRef(where, peer)), master=step.get("master"))
             )
+        case {"add": "altname", "name": name, "altname": altname}:
+            held = kernel.objects["link", where, name]
+            assert isinstance(held, Link)
+            kernel.objects[held.key] = replace(held, altnames=(*(held.altnames or ()), altname))
         case {"add": "address", "link": link, "address": address}:
             kernel.put(Address(netns=where, link=link, address=address))
         case {"add": "route", "to": to, "via": via, "dev": dev}:
@@ -103,6 +107,8 @@ def on_world(world: World, step: Step) -> None:
             run("link", "add", "name", name, "type", "veth", "peer", "name", peer)
             if "master" in step:
                 run("link", "set", "dev", name, "master", step["master"])
+        case {"add": "altname", "name": name, "altname": altname}:
+            run("link", "property", "add", "dev", name, "altname", altname)
         case {"add": "address", "link": link, "address": address}:
             run("addr", "add", address, "dev", link)
         case {"add": "route", "to": to, "via": via, "dev": dev}:
