@@ -218,6 +218,8 @@ def prepare_directory() -> bool:
         _call("mount", b"", target, b"none", _MS_SHARED | _MS_REC, None)
     except OSError as error:
         if error.errno == errno.EPERM:
+            if made:
+                DIRECTORY.rmdir()
             raise Unsupported(
                 "namespaces may not be named: mounting is not allowed", hint="run as root"
             ) from error
