@@ -42,6 +42,20 @@ def _includes(desired: tuple[str, ...], observed: tuple[str, ...] | None) -> boo
     return set(desired) <= set(observed or ())
 
 
+def _same_parameter(desired: str, observed: str) -> bool:
+    return [_number(word) for word in desired.split()] == [_number(word) for word in observed.split()]
+
+
+def _number(word: str) -> int | str:
+    """As the kernel reads a number in /proc/sys (lib/kstrtox.c, base 0): 010 is eight, 0x10 is sixteen."""
+    digits = word.removeprefix("-")
+    octal = len(digits) > 1 and digits[0] == "0" and digits.isdecimal()
+    try:
+        return int(word, 8 if octal else 0)
+    except ValueError:
+        return word
+
+
 def attr(*, in_place: bool = True, same: Same | None = None) -> Any:
     """A compared attribute. `in_place` False: a difference can only be mended by replacing the object."""
     return field(default=None, metadata={"attr": True, "in_place": in_place, "same": same})
@@ -198,7 +212,7 @@ class Sysctl:
     kind_name: ClassVar[str] = "sysctl"
     netns: str
     path: str
-    value: str | None = attr()
+    value: str | None = attr(same=_same_parameter)
 
     @property
     def key(self) -> Key:
