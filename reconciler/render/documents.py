@@ -111,6 +111,7 @@ def applied(result: Result, files: Sequence[str], digest: str, desired: Desired 
         "interrupted": None if result.interrupted is None else result.interrupted.name,
         "configured_seconds": round(result.configured, 3),
         "ready_seconds": None if result.ready is None else round(result.ready, 3),
+        "messages": result.messages,
     }
 
 
