@@ -83,8 +83,8 @@ def _from_data(data: Data) -> KernelObject:
         values["kind"] = _kind_from_data(_mapping(data["link_kind"]))
     if "port" in data:
         values["port"] = _checked(BridgePort(**data["port"]))
-    if isinstance(values.get("altnames"), list):
-        values["altnames"] = tuple(values["altnames"])
+    if "altnames" in values:
+        values["altnames"] = _texts(values["altnames"])
     obj: KernelObject = _checked(cls(**values))
     return obj
 
@@ -93,8 +93,8 @@ def _kind_from_data(data: Data) -> LinkKind:
     rest = {name: value for name, value in data.items() if name != "kind"}
     if data["kind"] not in _KINDS:
         return OtherKind(kind=str(data["kind"]))
-    if isinstance(rest.get("peer"), list):
-        rest["peer"] = LinkRef(*map(str, rest["peer"]))
+    if "peer" in rest:
+        rest["peer"] = LinkRef(*_texts(rest["peer"]))
     kind: LinkKind = _checked(_KINDS[data["kind"]](**rest))
     return kind
 
@@ -107,6 +107,12 @@ def _checked(obj: Any) -> Any:
         if wanted is not None and value is not None and type(value) is not wanted:
             raise ValueError(f"{item.name} is {value!r}")
     return obj
+
+
+def _texts(data: object) -> tuple[str, ...]:
+    if not isinstance(data, list | tuple) or not all(isinstance(item, str) for item in data):
+        raise ValueError(f"expected a list of texts, found {data!r}")
+    return tuple(data)
 
 
 def _mapping(data: object) -> Data:
