@@ -1,0 +1,132 @@
+"""Plan files: told apart by content, read with suspicion, refused when the base has moved."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler import saved
+from reconciler.errors import Mark, Refused, UsageError
+from reconciler.model import Leases
+from reconciler.objects import HOST, Bridge, Link, Netns
+from reconciler.plan import Plan, plan
+from reconciler.sides import Declared, Desired, Found, Observed, Requirement
+
+BRIDGE = Link(
+    netns=HOST,
+    name="br0",
+    kind=Bridge(stp=False),
+    mtu=1400,
+    altnames=("shop.front",),
+    alias="reconciler:shop:network/front",
+)
+WEB = Netns(netns="shop.web", alias="reconciler:shop:sandbox/web", up=True)
+DESIRED = Desired(
+    "shop",
+    {
+        BRIDGE.key: Declared(BRIDGE, "network/front", Mark("shop.yaml", 3, 3, 8)),
+        WEB.key: Declared(WEB, "sandbox/web"),
+    },
+    (Requirement(("link", HOST, "eth1"), "network/front", None, "host link 'eth1'", "veth"),),
+)
+LEASES = Leases({"front": ("10.0.0.0/24",)}, {"web/eth0": ("10.0.0.2",)})
+UPLINK = Found(Link(netns=HOST, name="eth1", kind=Bridge()), ours=False)
+
+
+def planned(*objects: Link | Netns) -> Plan:
+    """The plan when these are there already."""
+    held = {obj.key: Found(obj, ours=True, origin="x") for obj in objects}
+    return plan(DESIRED, Observed({**held, UPLINK.object.key: UPLINK}))
+
+
+def written(tmp_path: Path, base: Plan) -> str:
+    """A plan file."""
+    path = str(tmp_path / "shop.plan")
+    saved.write(path, DESIRED, LEASES, "digest", base)
+    return path
+
+
+def test_what_was_saved_comes_back(tmp_path: Path) -> None:
+    """Objects, places, requirements and leases; and the file is known as a plan by its content."""
+    path = written(tmp_path, planned())
+    back = saved.read(path)
+    assert (back.desired, back.leases, back.digest) == (DESIRED, LEASES, "digest")
+    assert saved.is_saved_plan(path)
+    saved.check_base(back, planned())
+    assert list(tmp_path.iterdir()) == [Path(path)]
+
+
+@pytest.mark.parametrize(
+    ("there", "words"),
+    [
+        ((WEB,), "no longer needed: create netns shop.web"),
+        ((replace(WEB, up=False),), "needed now: update netns shop.web"),
+        ((replace(BRIDGE, mtu=1500),), "needed now: update link br0"),
+        ((BRIDGE, WEB), "no longer needed: create link br0"),
+        ((Netns(netns="shop.old"),), "needed now: delete netns shop.old"),
+    ],
+)
+def test_a_moved_base_is_refused_and_named(
+    tmp_path: Path, there: tuple[Link | Netns, ...], words: str
+) -> None:
+    """More to do, less to do, or something else to do."""
+    back = saved.read(written(tmp_path, planned()))
+    with pytest.raises(Refused, match="no longer fits") as caught:
+        saved.check_base(back, planned(*there))
+    assert words in caught.value.reasons
+
+
+def test_another_value_from_which_to_change_counts_as_moved(tmp_path: Path) -> None:
+    """The same change of the same attribute, but from a value that nobody reviewed."""
+    back = saved.read(written(tmp_path, planned(replace(BRIDGE, mtu=1500))))
+    saved.check_base(back, planned(replace(BRIDGE, mtu=1500)))
+    with pytest.raises(Refused):
+        saved.check_base(back, planned(replace(BRIDGE, mtu=1300)))
+
+
+@pytest.mark.parametrize("text", ["", "name: shop\n", '{"format":"other"}', "\0" * 64])
+def test_other_files_are_no_plans(tmp_path: Path, text: str) -> None:
+    """By their first bytes, whatever they are called; nor are directories and what is not there."""
+    path = tmp_path / "x.plan"
+    path.write_text(text)
+    assert not saved.is_saved_plan(str(path))
+    assert not saved.is_saved_plan(str(tmp_path))
+    assert not saved.is_saved_plan(str(tmp_path / "nothing"))
+
+
+def _damaged(data: dict[str, Any], way: str) -> str:
+    match way:
+        case "torn":
+            return json.dumps(data)[:-20]
+        case "version":
+            data["format_version"] = "9.0"
+        case "object":
+            data["objects"][0]["object"]["mtu"] = "big"
+        case "missing":
+            del data["leases"]
+        case "steps":
+            data["steps"] = 7
+        case "requirement":
+            data["requirements"][0] = ["x"]
+        case "mark":
+            data["objects"][0]["mark"] = "shop.yaml:3"
+    return json.dumps(data)
+
+
+@pytest.mark.parametrize("way", ["torn", "version", "object", "missing", "steps", "requirement", "mark"])
+def test_a_damaged_plan_is_a_usage_error(tmp_path: Path, way: str) -> None:
+    """The file is named; nothing of it is used."""
+    path = Path(written(tmp_path, planned()))
+    path.write_text(_damaged(json.loads(path.read_text()), way))
+    with pytest.raises(UsageError, match=r"shop\.plan"):
+        saved.read(str(path))
+
+
+def test_a_plan_that_cannot_be_written_says_where(tmp_path: Path) -> None:
+    """The path and the system's word for it."""
+    with pytest.raises(UsageError, match=r"cannot write the plan to .*nowhere"):
+        saved.write(str(tmp_path / "nowhere/shop.plan"), DESIRED, LEASES, "", planned())
