@@ -75,7 +75,6 @@ def seen(world: World) -> list[str]:
 def test_a_broken_file_changes_nothing(world: World, broken: str) -> None:
     """With a topology applied, neither plan nor apply of a broken version of its file changes the machine."""
     file = apply(world, LARGE)
-    world.settle()
     before = world.snapshot()
     world.write("shop.topo.yaml", broken)
     world.reconciler("plan", file, exit=3)
