@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -232,3 +233,32 @@ def test_host_parameters_are_given_back_when_the_line_goes(world: World) -> None
     world.reconciler("destroy", file, "--yes")
     assert world.sysctl("net.core.somaxconn") == before
     world.assert_unchanged(clean)
+
+
+def test_a_given_process_that_ended(world: World) -> None:
+    """Its namespace is gone with it: apply says which is missing, the rest is left, destroy takes everything back."""
+    world.run("ip", "netns", "add", "vm")
+    clean = world.snapshot()
+    process = world.start("unshare", "-n", "sleep", "120")
+    until_in_its_own(world, process.pid)
+    vm = {
+        "pid": process.pid,
+        "endpoints": {"eth5": {"network": "front", "addresses": ["10.10.0.13"]}},
+        "sysctls": {"net.ipv4.ip_forward": 1},
+    }
+    file = apply(world, {**SHOP, "sandboxes": {"web": WEB, "vm": vm}})
+    assert world.ping("shop.web", "10.10.0.13")
+    process.kill()
+    process.communicate()
+    refused(world, file, f"namespace of pid {process.pid} does not exist")
+    assert world.ping("shop.web", "10.10.0.1")
+    world.reconciler("destroy", file, "--yes")
+    world.assert_unchanged(clean)
+
+
+def until_in_its_own(world: World, pid: int) -> None:
+    """Returns when the process has a network namespace of its own."""
+    host = world.call(lambda: Path("/proc/thread-self/ns/net").readlink())
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{pid}/ns/net").readlink() == host:
+        assert time.monotonic() < deadline

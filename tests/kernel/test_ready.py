@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import sys
 import time
 
 from tests.world import World
@@ -66,4 +68,25 @@ def test_more_endpoints_than_a_bridge_takes(world: World) -> None:
     refused = world.reconciler("apply", file, "--yes", exit=3)
     assert "needs 1030 bridge ports" in refused.stderr
     assert "1023" in refused.stderr
+    world.assert_unchanged(clean)
+
+
+def test_stopped_while_it_waits(world: World) -> None:
+    """Ctrl-C during the wait ends it at once; everything is configured, so there is nothing to go on with."""
+    clean = world.snapshot()
+    slow = json.loads(json.dumps(LAB).replace('"forward_delay": 2', '"forward_delay": 20'))
+    file = world.write("lab.topo.yaml", json.dumps(slow))
+    process = world.start(sys.executable, "-m", "reconciler", "apply", file, env=world.environment())
+    with world.monitor() as monitor:
+        while "lab.b" not in world.netns() or not world.netns_ip("lab.b", "route", "show", "default"):
+            assert process.poll() is None
+            monitor.wait(0.05)
+            monitor.events()
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert time.monotonic() - began < 3
+    world.reconciler("plan", file, "--exit-code")
+    world.reconciler("destroy", file, "--yes")
     world.assert_unchanged(clean)
