@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.kernel.silence import silent
 from tests.world import World
 
 WEB = {"endpoints": {"eth0": {"network": "front", "addresses": ["10.10.0.11"]}}}
@@ -51,17 +52,6 @@ def heal(world: World, file: Path, clean: str) -> None:
     assert silent(world, file)
     world.reconciler("destroy", file, "--yes")
     world.assert_unchanged(clean)
-
-
-def silent(world: World, file: Path) -> bool:
-    """Whether an apply causes no notice. The kernel has late ones of its own, so it may be quiet at the second time."""
-    for _ in range(3):
-        world.settle()
-        with world.monitor() as monitor:
-            world.reconciler("apply", file, "--yes")
-            if not monitor.events():
-                return True
-    return False
 
 
 @pytest.mark.parametrize("commands", DAMAGE.values(), ids=DAMAGE.keys())
@@ -119,13 +109,15 @@ def namespaces(world: World) -> Any:
 @pytest.mark.parametrize("alias", ["", "mine", "reconciler:other:network/front"])
 def test_a_link_that_lost_its_mark_is_foreign(world: World, alias: str) -> None:
     """Without our alias it is somebody's: named as a conflict, and not deleted, not even by destroy."""
+    clean = world.snapshot()
     file = apply(world)
     index = world.ip("link", "show", "dev", "shop-front")[0]["ifindex"]
     world.run("ip", "link", "set", "shop-front", "alias", alias)
     refused(world, file, "a bridge named 'shop-front' exists that this topology did not make")
     world.reconciler("destroy", file, "--yes")
     assert world.ip("link", "show", "dev", "shop-front")[0]["ifindex"] == index
-    assert world.netns() == []
+    world.run("ip", "link", "del", "shop-front")
+    world.assert_unchanged(clean)
 
 
 @pytest.mark.parametrize("what", ["file", "symlink", "namespace", "dangling"])
@@ -152,10 +144,14 @@ def test_something_else_at_our_place_in_run_netns(world: World, what: str) -> No
 
 def test_a_foreign_link_with_our_altname(world: World) -> None:
     """The full name is taken: said before anything is done, the link left alone."""
+    clean = world.snapshot()
     world.run("ip", "link", "add", "alien0", "type", "bridge")
     world.run("ip", "link", "property", "add", "dev", "alien0", "altname", "shop.web.eth0")
     file = world.write("shop.topo.yaml", json.dumps(SHOP))
     refused(world, file, "shop.web.eth0", "alien0")
+    world.reconciler("destroy", file, "--yes")
+    world.run("ip", "link", "del", "alien0")
+    world.assert_unchanged(clean)
 
 
 def test_a_foreign_port_on_our_bridge_survives(world: World) -> None:

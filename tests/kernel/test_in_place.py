@@ -113,12 +113,15 @@ def test_nothing_is_lost_by_an_edit_elsewhere(world: World, edit: dict[str, Any]
 
 def test_pings_are_counted_as_lost_when_they_are(world: World) -> None:
     """The counter above can fail: an endpoint that is taken down loses packets."""
+    clean = world.snapshot()
     file = world.write("shop.topo.yaml", json.dumps(BASE))
     world.reconciler("apply", file)
     with traffic(world, "10.10.0.12") as counts:
         world.run("ip", "link", "set", "shop-db-eth0", "down")
         world.reconciler("apply", file)
     assert int(counts[0]) > int(counts[1])
+    world.reconciler("destroy", file, "--yes")
+    world.assert_unchanged(clean)
 
 
 # -------------------------------------------------------------------------------- what cannot change in place

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tests.kernel.silence import silent
 from tests.world import World
 
 SHOP: dict[str, Any] = {
@@ -84,10 +85,7 @@ def test_without_the_state_directory_nothing_is_lost(world: World) -> None:
     file = apply(world, SHOP)
     before = {name: ends(world, name) for name in ("web", "db", "app")}
     world.run("rm", "-r", world.state_dir)
-    world.settle()
-    with world.monitor() as monitor:
-        world.reconciler("apply", file)
-        assert monitor.events() == []
+    assert silent(world, file)
     assert {name: ends(world, name) for name in before} == before
     world.run("rm", "-r", world.state_dir)
     world.reconciler("destroy", "--name", "shop", "--yes")
@@ -139,6 +137,7 @@ def test_after_a_reboot(world: World) -> None:
 
 def test_damaged_state_is_named_and_changes_nothing(world: World) -> None:
     """A state file that is no JSON: the file is named with what to do, and the kernel is left alone."""
+    clean = world.snapshot()
     file = apply(world, SHOP)
     world.run("tee", world.state_dir / "shop/state.json", input="{")
     world.settle()
@@ -147,3 +146,6 @@ def test_damaged_state_is_named_and_changes_nothing(world: World) -> None:
         assert monitor.events() == []
     assert "state.json is damaged" in said
     assert "move it away" in said
+    world.run("rm", world.state_dir / "shop/state.json")
+    world.reconciler("destroy", file, "--yes")
+    world.assert_unchanged(clean)
