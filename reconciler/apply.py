@@ -277,9 +277,12 @@ def _new_claims(todo: Plan, desired: Desired) -> dict[Key, Value]:
                     claims[change.key] = change.before.value
             case Port():
                 claims[change.key] = None
-            case Address(link=link) | Route(dev=link) as obj:
-                parents: tuple[Key, ...] = (("netns", obj.netns), ("link", obj.netns, link or ""))
+            case Address() as obj:
+                parents: tuple[Key, ...] = (("netns", obj.netns), ("link", obj.netns, obj.link))
                 if not any(parent in desired.objects for parent in parents):
+                    claims[change.key] = None
+            case Route() as obj:
+                if ("netns", obj.netns) not in desired.objects:
                     claims[change.key] = None
             case _:
                 pass

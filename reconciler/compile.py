@@ -17,6 +17,8 @@ from .sides import Declared, Desired, Requirement
 
 _V6_METRIC = 1024  # net/ipv6: IP6_RT_PRIO_USER, what the kernel uses when no metric is given
 
+_ACCEPT_DAD = "net/ipv6/conf/default/accept_dad"
+
 
 def compile_topology(topology: Topology, drivers: Mapping[str, Driver] = registry) -> Desired:
     """Every kernel object that `topology` declares, and what must already be there."""
@@ -79,6 +81,14 @@ def _sandbox(topology: str, sandbox: Sandbox, netns: str) -> Iterable[Item]:
             yield Requirement(("netns", netns), origin, sandbox.mark, what)
     parameters = (Sysctl(netns=netns, path=path, value=value) for path, value in sandbox.sysctls.items())
     yield from declare(origin, sandbox.mark, *parameters)
+    if sandbox.kind is SandboxKind.MADE and _has_v6(sandbox):
+        # We know who else is there. Until a link-local address has been probed for a second or two, a sandbox that
+        # routes cannot even ask for its neighbours. Set before there are links, which inherit it.
+        yield from declare(origin, sandbox.mark, Sysctl(netns=netns, path=_ACCEPT_DAD, value="0"))
+
+
+def _has_v6(sandbox: Sandbox) -> bool:
+    return any(address.version == 6 for endpoint in sandbox.endpoints for address in endpoint.addresses)
 
 
 def _default_routes(sandbox: Sandbox, netns: str) -> Iterator[Route]:
@@ -91,6 +101,7 @@ def _default_routes(sandbox: Sandbox, netns: str) -> Iterator[Route]:
             type="unicast",
             via=str(gateway.via),
             dev=gateway.endpoint,
+            onlink=False,
         )
 
 
@@ -105,7 +116,7 @@ def _route(sandbox: Sandbox, route: StaticRoute, netns: str) -> Route:
         via=None if route.via is None else str(route.via),
         dev=_device(sandbox, route),
         src=None if route.src is None else str(route.src),
-        onlink=route.onlink,
+        onlink=route.onlink if route.type is RouteType.UNICAST else None,
     )
 
 

@@ -27,7 +27,7 @@ class Lost:
     def __init__(self, objects: Mapping[Key, KernelObject]) -> None:
         self.gone: set[Key] = set()
         self.released: set[Key] = set()
-        self._objects = objects
+        self.objects = objects
         self._children: dict[Key, list[Key]] | None = None
 
     def delete(self, keys: Iterable[Key]) -> None:
@@ -38,12 +38,12 @@ class Lost:
             if key in self.gone:
                 continue
             self.gone.add(key)
-            if (obj := self._objects.get(key)) is not None:
+            if (obj := self.objects.get(key)) is not None:
                 todo.extend(self._consequences(obj))
 
     def of(self, keys: Iterable[Key]) -> set[Key]:
         """What deleting `keys` alone takes away or cuts off, whatever else is being deleted."""
-        alone = Lost(self._objects)
+        alone = Lost(self.objects)
         alone._children = self._index()
         alone.delete(keys)
         return alone.gone | alone.released
@@ -66,14 +66,14 @@ class Lost:
                 return []
 
     def _is_port_of(self, key: Key, bridge: str) -> bool:
-        obj = self._objects[key]
+        obj = self.objects[key]
         return isinstance(obj, Link | Port) and obj.master == bridge
 
     def _after_address(self, address: Address) -> list[Key]:
         local = ip_interface(address.address)
         if local.version == 6:
             return []
-        on_link = [self._objects[key] for key in self._index().get(("link", address.netns, address.link), [])]
+        on_link = [self.objects[key] for key in self._index().get(("link", address.netns, address.link), [])]
         others = [
             obj for obj in on_link if isinstance(obj, Address) and _is_v4(obj) and obj.key not in self.gone
         ]
@@ -92,7 +92,7 @@ class Lost:
 
     def _index(self) -> dict[Key, list[Key]]:
         if self._children is None:
-            self._children = _children(self._objects.values())
+            self._children = _children(self.objects.values())
         return self._children
 
 

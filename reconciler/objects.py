@@ -56,9 +56,14 @@ def _number(word: str) -> int | str:
         return word
 
 
-def attr(*, in_place: bool = True, same: Same | None = None) -> Any:
-    """A compared attribute. `in_place` False: a difference can only be mended by replacing the object."""
-    return field(default=None, metadata={"attr": True, "in_place": in_place, "same": same})
+def attr(*, in_place: bool = True, same: Same | None = None, exact: bool = False) -> Any:
+    """A compared attribute.
+
+    `in_place` False: a difference can only be mended by replacing the object. `exact`: None is a value as any other,
+    "there shall be none", instead of "not asked for".
+    """
+    metadata = {"attr": True, "in_place": in_place, "same": same, "exact": exact}
+    return field(default=None, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,10 +200,10 @@ class Route:
     table: int = 254
     metric: int = 0
     type: str | None = attr()
-    via: str | None = attr()
+    via: str | None = attr(exact=True)
     dev: str | None = attr()
-    src: str | None = attr()
-    onlink: bool = False
+    src: str | None = attr(exact=True)
+    onlink: bool | None = attr()
 
     @property
     def key(self) -> Key:
@@ -289,6 +294,7 @@ class Attribute(NamedTuple):
     get: Callable[[Any], Value]
     in_place: bool
     same: Same | None
+    exact: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +309,13 @@ class Difference:
 
 def _table(cls: type, prefix: str = "") -> tuple[Attribute, ...]:
     return tuple(
-        Attribute(f.name, attrgetter(prefix + f.name), f.metadata["in_place"], f.metadata["same"])
+        Attribute(
+            f.name,
+            attrgetter(prefix + f.name),
+            f.metadata["in_place"],
+            f.metadata["same"],
+            f.metadata["exact"],
+        )
         for f in fields(cls)
         if f.metadata.get("attr")
     )
@@ -317,7 +329,7 @@ _BRIDGE_PORT = _table(BridgePort, "port.")
 def attributes(obj: KernelObject) -> Iterator[tuple[Attribute, Value]]:
     """Every attribute that `obj` asks for, with its value; link kind and port attributes included."""
     for row in _PLAIN[type(obj)]:
-        if (value := row.get(obj)) is not None:
+        if (value := row.get(obj)) is not None or row.exact:
             yield row, value
     if isinstance(obj, Link):
         for row in _KINDS[type(obj.kind)]:
@@ -338,8 +350,13 @@ def compare(desired: KernelObject, observed: KernelObject) -> tuple[Difference, 
         held = _read(row, observed)
         if held == wanted or (row.same is not None and held is not None and row.same(wanted, held)):
             continue
-        found.append(Difference(row.name, held, wanted, row.in_place))
+        found.append(Difference(row.name, held, wanted, row.in_place and not _is_rename(row, held)))
     return tuple(found)
+
+
+def _is_rename(row: Attribute, held: Value) -> bool:
+    """Another part of the topology gets this link: names and marks of both could not be exchanged one by one."""
+    return row.name == "alias" and bool(held)
 
 
 def _read(row: Attribute, observed: KernelObject) -> Value:

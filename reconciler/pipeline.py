@@ -62,9 +62,15 @@ def look(desired: Desired, store: Store, kernel: Kernel) -> Look:
     began = time.monotonic()
     claims = store.claims()
     observed = kernel.observe(scope_of(desired, claims))
-    interrupted = store.interrupted()
-    begun = {key[1] for key in interrupted.announced if key[0] == "netns"} if interrupted else set()
+    begun = _begun(store) if observed.orphans else frozenset()
     first = plan(desired, observed, claims=claims, begun=begun)
     if first.changes and (applied := store.applied()):  # large, and only now does it matter what is drift
         first = plan(desired, observed, applied=applied, claims=claims, begun=begun)
     return Look(observed, first, time.monotonic() - began)
+
+
+def _begun(store: Store) -> frozenset[str]:
+    """Namespaces that we made or were about to make: an empty file in their place is what is left of ours."""
+    interrupted = store.interrupted()
+    announced = interrupted.announced if interrupted is not None else ()
+    return frozenset(key[1] for key in (*announced, *store.applied()) if key[0] == "netns")

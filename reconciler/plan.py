@@ -140,7 +140,8 @@ def plan(
     """
     planner = _Planner(desired, observed, applied or {}, claims or {}, begun)
     planner.compare_declared()
-    planner.remove_undeclared()
+    if not observed.same:  # else a network would seem undeclared that is only seen under another name
+        planner.remove_undeclared()
     planner.settle()
     return planner.result()
 
@@ -194,11 +195,16 @@ class _Planner:
 
     def check_requirement(self, wanted: Requirement) -> None:
         found = self.observed.objects.get(wanted.key)
-        if found is None:
+        if wanted.key[0] == "netns" and (same := self.observed.same.get(wanted.key[1])) is not None:
+            whose = f"the same as '{same}'" if same else "that of the host itself"
+            message = f"{wanted.what} is {whose}"
+            hint = "let one sandbox have all its endpoints" if same else "say `host: true` if that is meant"
+            self.conflicts.append(Conflict(wanted.key, wanted.origin, message, hint, wanted.mark))
+        elif found is None:
+            none = " or is no network namespace" if wanted.key[0] == "netns" else ""
+            message = f"{wanted.what} does not exist{none}"
             hint = "create it first; it is not this topology's to make"
-            self.conflicts.append(
-                Conflict(wanted.key, wanted.origin, f"{wanted.what} does not exist", hint, wanted.mark)
-            )
+            self.conflicts.append(Conflict(wanted.key, wanted.origin, message, hint, wanted.mark))
         elif (
             wanted.link_kind and isinstance(found.object, Link) and found.object.kind.name != wanted.link_kind
         ):
@@ -228,10 +234,14 @@ class _Planner:
 
     def will_exist(self, sysctl: Sysctl) -> bool:
         """Whether a parameter that was not found may still appear with its link or namespace."""
-        link = sysctl.link
-        if link is not None and ("link", sysctl.netns, link) not in self.observed.objects:
+        if sysctl.link is None:
+            known = sysctl.path not in self.observed.unknown
+            return known and ("netns", sysctl.netns) not in self.observed.objects
+        found = self.observed.objects.get(("link", sysctl.netns, sysctl.link))
+        if found is None or not isinstance(found.object, Link):
             return True
-        return ("netns", sysctl.netns) not in self.observed.objects
+        # Below 1,280 bytes a link has no IPv6 parameters; they come with the MTU that it is about to get.
+        return (found.object.mtu or 0) < 1280
 
     def taken_name(self, link: Link) -> tuple[str, str] | None:
         """Names and alternative names are one space, in which a foreign link may hold one that we need."""
@@ -341,8 +351,16 @@ class _Planner:
                 Action.DELETE, found.object, None, Cause.REMOVED, found.origin or "topology"
             )
             self.lost.delete([key])
+        for name in sorted(self.observed.orphans):
+            self.remove_orphan(name)
         for key, prior in self.claims.items():
             self.give_back(key, prior)
+
+    def remove_orphan(self, name: str) -> None:
+        """What a creation of ours that was cut short left of a namespace nobody declares any more."""
+        gone = Netns(netns=name)
+        if name in self.begun and gone.key not in self.desired.objects:
+            self.deletes[gone.key] = Change(Action.DELETE, gone, None, Cause.REMOVED, "topology")
 
     def is_peer_of_deleted(self, obj: KernelObject) -> bool:
         if not isinstance(obj, Link) or not isinstance(obj.kind, Veth) or obj.kind.peer is None:
@@ -415,7 +433,7 @@ class _Planner:
         rest = sorted(
             [*self.creates.values(), *self.updates.values()], key=lambda change: creation.of(change.object)
         )
-        changes = self.possible([*deletes, *rest])
+        changes = self.possible([*self.effective(deletes), *rest])
         return Plan(
             self.desired.topology,
             tuple(self.with_interrupts(change) for change in changes),
@@ -423,6 +441,18 @@ class _Planner:
             tuple(found.object for found in self.observed.objects.values() if self.is_notable(found)),
             len(self.unchanged),
         )
+
+    def effective(self, deletes: list[Change]) -> list[Change]:
+        """Without what is gone by then because an earlier one takes it along."""
+        lost = Lost(self.lost.objects)
+        kept = []
+        for change in deletes:
+            if change.key in lost.gone:
+                continue
+            kept.append(change)
+            if change.after is None and not isinstance(change.object, Port):
+                lost.delete([change.key])
+        return kept
 
     def possible(self, changes: list[Change]) -> list[Change]:
         """Without what stands on something that is in conflict, which would only hide the conflict in the list."""

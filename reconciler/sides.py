@@ -60,12 +60,16 @@ class Observed:
 
     `unready` says, for objects that exist but do not work yet, why: a port that is not forwarding, an address in
     duplicate detection. `orphans` are entries of the netns directory with a name of this topology's that are not
-    namespaces: a creation that was cut short, or somebody's file.
+    namespaces: a creation that was cut short, or somebody's file. `same` says of a given namespace which other
+    reference leads to it as well ("" for the host); it is then looked at under that one only. `unknown` are paths of
+    parameters, wanted in namespaces that do not exist yet, that this kernel does not even have for the host.
     """
 
     objects: Mapping[Key, Found]
     unready: Mapping[Key, str] = field(default_factory=dict)
     orphans: frozenset[str] = frozenset()
+    same: Mapping[str, str] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

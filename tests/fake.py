@@ -63,7 +63,8 @@ class FakeKernel:
             if isinstance(obj, Link) and obj.netns == HOST and not ours:
                 port = Port(netns=HOST, name=obj.name, master=obj.master, port=obj.port)
                 found[port.key] = Found(port, ours=False)
-        return Observed(found)
+        same = {name: HOST for name in scope.given if name == "/proc/self/ns/net"}
+        return Observed(found, same=same)
 
     def execute(self, changes: Sequence[Change]) -> list[Outcome]:
         """One change after the other; what depends on a failed one is blocked."""
@@ -118,7 +119,7 @@ class FakeKernel:
                     return False, None
                 on_link: Key = ("link", obj.netns, link or "")
                 inside: Key = ("netns", obj.netns)
-                for parent in (on_link, inside) if isinstance(obj, Address) else (inside, on_link):
+                for parent in (on_link, inside) if isinstance(obj, Address) else (inside,):
                     if (above := found.get(parent)) is not None and above.ours:
                         return True, above.origin
                 return obj.key in scope.claims, None
@@ -171,11 +172,27 @@ class FakeKernel:
             self._make_peer(obj)
         elif isinstance(obj, Address):
             obj = replace(obj, permanent=True, secondary=self._is_secondary(obj))
-        elif there is not None:
+        elif there is not None and not isinstance(obj, Route):  # a route is replaced as a whole
             obj = _over(there, obj)
         self.objects[obj.key] = obj
         if marked:
             self.marked.add(obj.key)
+        if isinstance(obj, Link):
+            self.fit_ipv6(obj)
+
+    def fit_ipv6(self, link: Link) -> None:
+        """Below 1,280 bytes a link has no IPv6, and gets it back as on a new link (addrconf_notify)."""
+        if (link.mtu or 1500) >= 1280:
+            if link.addrgen is None:
+                self.objects[link.key] = replace(link, addrgen="eui64")
+            return
+        self.objects[link.key] = replace(link, addrgen=None)
+        for key, obj in list(self.objects.items()):
+            if key[:3] == ("address", link.netns, link.name) and ":" in key[3]:
+                del self.objects[key]
+            here = isinstance(obj, Sysctl) and obj.netns == link.netns
+            if here and key[2].startswith(f"net/ipv6/conf/{link.name}/"):
+                del self.objects[key]
 
     def delete(self, key: Key) -> None:
         """Delete an object and what goes with it."""

@@ -40,6 +40,7 @@ def on_fake(kernel: FakeKernel, step: Step) -> None:
             link = kernel.objects["link", where, name]
             assert isinstance(link, Link)
             kernel.objects[link.key] = _changed(link, step)
+            kernel.fit_ipv6(_changed(link, step))
         case {"add": "link", "name": name, "type": "bridge"}:
             kernel.put(Link(netns=where, name=name, kind=Bridge()))
         case {"add": "link", "name": name, "type": "veth", "peer": peer}:

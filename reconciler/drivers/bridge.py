@@ -15,6 +15,11 @@ from ..objects import HOST, Address, Bridge, BridgePort, Link, LinkRef, Port, Sy
 from ..sides import Requirement
 from .contract import Item, Owner, declare, endpoint_origin, network_origin
 
+# What a new link has. It is asked for in so many words, so that taking a value out of the file brings it back.
+_MTU = 1500
+_AGEING_TIME, _FORWARD_DELAY = 30000, 1500
+_MINIMUM_V6_MTU = 1280  # below it the kernel takes IPv6 off a link, its parameters included
+
 
 class BridgeDriver:
     """Networks on Linux bridges."""
@@ -41,29 +46,31 @@ class BridgeDriver:
         outer = LinkRef(HOST, owner.link_name(sandbox.name, endpoint.name))
         inner = LinkRef(netns, endpoint.name)
         has_v6 = any(address.version == 6 for address in endpoint.addresses)
+        mtu = _endpoint_mtu(network, endpoint)
+        no_v6 = None if mtu is not None and mtu < _MINIMUM_V6_MTU else "none"
         host_end = Link(
             netns=outer.netns,
             name=outer.name,
             kind=Veth(peer=inner),
             port=_port(network),
-            mtu=endpoint.mtu,
+            mtu=mtu,
             up=True,
             master=device_name(owner, network),
             group=owner.group,
             alias=owner.alias(origin),
             altnames=(owner.altname(sandbox.name, endpoint.name),),
-            addrgen="none",
+            addrgen=no_v6,
         )
         sandbox_end = Link(
             netns=inner.netns,
             name=inner.name,
             kind=Veth(peer=outer, made_by_peer=True),
-            mtu=endpoint.mtu,
+            mtu=mtu,
             mac=endpoint.mac,
             up=True,
             group=owner.group,
             alias=owner.alias(origin),
-            addrgen=None if has_v6 else "none",
+            addrgen=None if has_v6 else no_v6,
         )
         addresses = (
             Address(netns=netns, link=endpoint.name, address=str(address), permanent=True)
@@ -82,8 +89,12 @@ def _bridge(owner: Owner, network: Network, origin: str, name: str) -> Link:
     return Link(
         netns=HOST,
         name=name,
-        kind=Bridge(stp=options.stp, ageing_time=options.ageing_time, forward_delay=options.forward_delay),
-        mtu=network.mtu,
+        kind=Bridge(
+            stp=bool(options.stp),
+            ageing_time=_AGEING_TIME if options.ageing_time is None else options.ageing_time,
+            forward_delay=_FORWARD_DELAY if options.forward_delay is None else options.forward_delay,
+        ),
+        mtu=_MTU if network.mtu is None else network.mtu,
         mac=options.mac or _mac(owner, network),
         up=True,
         group=owner.group,
@@ -97,7 +108,16 @@ def _mac(owner: Owner, network: Network) -> str:
     return ":".join(f"{byte:02x}" for byte in (0x02, *digest))
 
 
+def _endpoint_mtu(network: Network, endpoint: Endpoint) -> int | None:
+    """As declared, else the usual one; on an adopted bridge the kernel fits the bridge to its ports, so nothing is asked."""
+    if endpoint.mtu is None and not network.options.adopt:
+        return _MTU
+    return endpoint.mtu
+
+
 def _parameters(network: Network, bridge: str) -> Iterator[Sysctl]:
+    if network.mtu is not None and network.mtu < _MINIMUM_V6_MTU:
+        return
     base = f"net/ipv6/conf/{bridge}"
     if any(subnet.subnet.version == 6 for subnet in network.subnets):
         yield Sysctl(netns=HOST, path=f"{base}/accept_ra", value="0")
@@ -131,5 +151,10 @@ def _port(network: Network) -> BridgePort:
 
 
 def _sysctls(endpoint: Endpoint, netns: str) -> Iterator[Sysctl]:
+    """Declared ones come first and win: with addresses of its own an endpoint needs no router to give it any."""
     for path, value in endpoint.sysctls.items():
         yield Sysctl(netns=netns, path=path, value=value)
+    if any(address.version == 6 for address in endpoint.addresses):
+        base = f"net/ipv6/conf/{endpoint.name}"
+        yield Sysctl(netns=netns, path=f"{base}/disable_ipv6", value="0")
+        yield Sysctl(netns=netns, path=f"{base}/accept_ra", value="0")

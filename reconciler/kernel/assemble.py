@@ -53,11 +53,9 @@ class Tables:
         return next((record for record in self.links if record.index == LOOPBACK), None)
 
 
-def assemble(
-    scope: Scope, tables: Mapping[str, Tables], peers: Mapping[int, str], orphans: frozenset[str]
-) -> Observed:
+def assemble(scope: Scope, tables: Mapping[str, Tables], peers: Mapping[int, str]) -> Observed:
     """The observed side. `peers` says which namespace each namespace number of the host stands for."""
-    return _Assembly(scope, tables, peers).observed(orphans)
+    return _Assembly(scope, tables, peers).observed()
 
 
 class _End(NamedTuple):
@@ -79,7 +77,7 @@ class _Assembly:
         self.records = {name: {record.index: record for record in t.links} for name, t in tables.items()}
         self.ends: dict[tuple[str, int], _End] = {}
 
-    def observed(self, orphans: frozenset[str]) -> Observed:
+    def observed(self) -> Observed:
         for name, table in self.tables.items():
             self.namespace(name, table)
             self.pair(name, table)
@@ -95,7 +93,7 @@ class _Assembly:
                 self.add(Sysctl(netns=table.netns, path=path, value=value), ours=False)
             for obj in table.details:
                 self.add(obj, ours=False)
-        return Observed(self.objects, self.unready, orphans)
+        return Observed(self.objects, self.unready)
 
     def add(self, obj: KernelObject, *, ours: bool, origin: str | None = None) -> None:
         self.objects.setdefault(obj.key, Found(obj, ours, origin))
@@ -215,10 +213,11 @@ class _Assembly:
             src=record.src,
             onlink=record.onlink,
         )
-        above: tuple[Key, ...] = (("netns", where), ("link", where, device or ""))
-        ours, origin = self.belongs(obj.key, above, record.protocol)
-        # Routes are declared by the sandbox, also where only its endpoint carries a mark.
-        self.add(obj, ours=ours, origin=origin and origin.partition("/endpoint/")[0])
+        # Not by its link: on the host and in given namespaces other programs may use our number for routes of theirs.
+        ours, origin = self.belongs(obj.key, [("netns", where)], record.protocol)
+        if ours:  # a foreign route can have the same place in front of it
+            self.objects.pop(obj.key, None)
+        self.add(obj, ours=ours, origin=origin)
 
 
 def _port(record: decode.LinkRecord) -> BridgePort | None:

@@ -19,6 +19,7 @@ from . import linkinfo, wire
 from .netlink import Message
 
 _ROUTE_NUMBERS = {word: number for number, word in wire.ROUTE_TYPES.items()}
+_MINIMUM_MTU = 68
 _ADDRGEN = {"eui64": 0, "none": 1, "stable_secret": 2, "random": 3}
 
 
@@ -107,7 +108,17 @@ def _create_link(link: Link, lookup: Lookup) -> list[Message]:
         _link_header() + wire.text(wire.IFLA_IFNAME, link.name) + info + _plain(link, {"mtu", "mac", "group"})
     )
     create = Message(wire.RTM_NEWLINK, wire.NLM_F_CREATE | wire.NLM_F_EXCL, body + master)
-    return [create, *_set_link(link, asked, lookup)]
+    return [create, *_pin_mtu(link), *_set_link(link, asked, lookup)]
+
+
+def _pin_mtu(link: Link) -> list[Message]:
+    """A bridge keeps its MTU when a smaller port comes only if somebody changed it (net/bridge/br_device.c,
+    BROPT_MTU_SET_BY_USER), and setting what is there already is no change: so there and back.
+    """
+    if not isinstance(link.kind, Bridge) or link.mtu is None:
+        return []
+    other = link.mtu - 1 if link.mtu > _MINIMUM_MTU else link.mtu + 1
+    return [_change(link.name, wire.u32(wire.IFLA_MTU, mtu)) for mtu in (other, link.mtu)]
 
 
 def _plain(link: Link, names: set[str]) -> bytes:
@@ -129,13 +140,15 @@ def _set_link(link: Link, names: set[str], lookup: Lookup) -> list[Message]:
     body = _plain(link, names)
     if "master" in names and link.master is not None:
         body += wire.u32(wire.IFLA_MASTER, lookup.index(link.master))
-    if "addrgen" in names and link.addrgen is not None:
-        inet6 = wire.nested(AF_INET6, wire.u8(wire.IFLA_INET6_ADDR_GEN_MODE, _ADDRGEN[link.addrgen]))
-        body += wire.nested(wire.IFLA_AF_SPEC, inet6)
     if names & {"stp", "ageing_time", "forward_delay"}:
         body += linkinfo.change(link.kind)
     if body:
         result.append(_change(link.name, body))
+    if (
+        "addrgen" in names and link.addrgen is not None
+    ):  # on its own: a new MTU may only just have brought IPv6 back
+        inet6 = wire.nested(AF_INET6, wire.u8(wire.IFLA_INET6_ADDR_GEN_MODE, _ADDRGEN[link.addrgen]))
+        result.append(_change(link.name, wire.nested(wire.IFLA_AF_SPEC, inet6)))
     if names & {"isolated", "hairpin", "master"} and link.port is not None and link.port.asks:
         result.append(_change(link.name, linkinfo.bridge_port(link.port)))
     if "altnames" in names and link.altnames:

@@ -46,6 +46,7 @@ _BY_KIND = {
     ("route", errno.EINVAL): "the gateway or source does not fit the sandbox's addresses",
     ("route", errno.EEXIST): "the route is there already and not ours; run `reconciler plan` to see it",
     ("sysctl", errno.EINVAL): "the kernel does not accept this value for the parameter",
+    ("sysctl", errno.EACCES): "the parameter is read-only, or cannot be set inside a namespace",
     ("sysctl", errno.ENOENT): "this kernel or namespace has no such parameter; remove the line",
     ("netns", errno.EEXIST): "the netns directory already holds an entry of that name; look at /run/netns",
     ("netns", errno.ENOSPC): "the limit of namespaces is reached; see /proc/sys/user/max_net_namespaces",

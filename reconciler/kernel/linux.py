@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ..interrupts import Interrupts
 from ..objects import Key, Netns
 from ..outcome import Outcome
 from ..plan import Action, Change
 from ..sides import Observed, Scope
-from ..state import Store
+from ..state import Store, boot_id
 from . import netns, observe, ready
 from .execute import Executor
 
-_MADE_DIRECTORY = "netns-directory-made"
+_PREPARED = "netns-directory.json"
 
 
 class Linux:
@@ -43,9 +45,17 @@ class Linux:
         """Carry out changes in order."""
         if not self._prepared and any(_makes_namespace(change) for change in changes):
             self._prepared = True
-            if netns.prepare_directory():
-                (self._store.root / _MADE_DIRECTORY).touch(mode=0o600)
+            self._prepare_directory()
         return self._executor.execute(changes)
+
+    def _prepare_directory(self) -> None:
+        """What is done is written down before it is done: a kill in between must not leave it behind for ever."""
+        missing = netns.preparation()
+        flag = self._store.root / _PREPARED
+        if (missing.made or missing.mounted) and _read_flag(flag) is None:
+            data = {"boot_id": boot_id(), "made": missing.made, "mounted": missing.mounted}
+            flag.write_text(json.dumps(data))
+        netns.prepare_directory()
 
     def wait_ready(
         self, scope: Scope, unready: Mapping[Key, str], timeout: float, interrupts: Interrupts
@@ -59,11 +69,23 @@ class Linux:
         return ready.wait_ready(look, timeout, interrupts)
 
     def clean_up(self, store: Store) -> None:
-        """Remove the netns directory if an apply had to make it and nobody uses it, then the topology's state."""
-        flag = store.root / _MADE_DIRECTORY
-        if flag.exists() and netns.remove_directory():
+        """Undo what an apply had to do to the netns directory if nobody uses it, then forget the topology."""
+        flag = store.root / _PREPARED
+        done = _read_flag(flag)
+        if done is None or netns.undo_directory(done):
             flag.unlink(missing_ok=True)
         store.remove()
+
+
+def _read_flag(flag: Path) -> netns.Prepared | None:
+    """What was done to the netns directory since boot; None when nothing was, or nobody can tell any more."""
+    try:
+        data = json.loads(flag.read_text())
+        if data["boot_id"] == boot_id():
+            return netns.Prepared(made=data["made"] is True, mounted=data["mounted"] is True)
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return None
+    return None
 
 
 def _makes_namespace(change: Change) -> bool:

@@ -19,6 +19,7 @@ import resource
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import KernelError, Unsupported
@@ -168,13 +169,19 @@ def pin(name: str) -> None:
 
 
 def unpin(name: str) -> None:
-    """Remove an entry of the netns directory; the kernel then clears the namespace away unless a process uses it."""
+    """Remove an entry of the netns directory; the kernel then clears the namespace away unless a process uses it.
+
+    An entry with nothing mounted on it is removed if it is what a killed creation leaves. Raises FileExistsError for
+    anything else: a file that somebody put there.
+    """
     path = _entry(name)
     try:
         _call("umount2", os.fsencode(path), _MNT_DETACH | _UMOUNT_NOFOLLOW)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOENT):  # EINVAL: a plain file, nothing mounted
+        if error.errno not in (errno.EINVAL, errno.ENOENT):  # EINVAL: nothing is mounted there
             raise
+        if error.errno == errno.EINVAL and not is_orphan(name):
+            raise FileExistsError(errno.EEXIST, "not a namespace", path) from error
     with suppress(FileNotFoundError):
         os.unlink(path)
 
@@ -203,17 +210,29 @@ def is_orphan(name: str) -> bool:
     return stat.S_ISREG(info.st_mode) and info.st_size == 0 and info.st_dev == os.stat(_DIRECTORY).st_dev
 
 
-def prepare_directory() -> bool:
-    """Make the netns directory a shared mount, as `ip netns` does, so that other mount namespaces see new entries.
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What `prepare_directory` has to do first: make the directory, make it a mount of its own."""
 
-    True when the directory did not exist before.
-    """
+    made: bool
+    mounted: bool
+
+
+def preparation() -> Prepared:
+    """What is missing of a netns directory, so that it can be written down before it is done."""
+    text = Path("/proc/self/mountinfo").read_text()
+    mounted = any(line.split(" ", 5)[4] == _DIRECTORY for line in text.splitlines())
+    return Prepared(made=not DIRECTORY.exists(), mounted=not mounted)
+
+
+def prepare_directory() -> None:
+    """Make the netns directory a shared mount, as `ip netns` does, so that other mount namespaces see new entries."""
     made = not DIRECTORY.exists()
     try:
         DIRECTORY.mkdir(mode=0o755, parents=True, exist_ok=True)
     except PermissionError as error:
         raise Unsupported(f"{DIRECTORY} cannot be made: {error.strerror}", hint="run as root") from error
-    target = os.fsencode(DIRECTORY)
+    target = _DIRECTORY.encode()
     try:
         _call("mount", b"", target, b"none", _MS_SHARED | _MS_REC, None)
     except OSError as error:
@@ -227,22 +246,19 @@ def prepare_directory() -> bool:
             raise KernelError(f"preparing {DIRECTORY}: {error.strerror}", errno=error.errno or 0) from error
         _call("mount", target, target, b"none", _MS_BIND | _MS_REC, None)
         _call("mount", b"", target, b"none", _MS_SHARED | _MS_REC, None)
-    return made
 
 
-def remove_directory() -> bool:
-    """Undo `prepare_directory` if the directory is empty. True when it is gone."""
+def undo_directory(done: Prepared) -> bool:
+    """Undo a preparation if nobody has an entry in the directory. True when it is undone."""
     if entries():
         return False
-    try:
-        _call("umount2", os.fsencode(DIRECTORY), _MNT_DETACH | _UMOUNT_NOFOLLOW)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOENT):
-            raise
-    try:
-        DIRECTORY.rmdir()
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.ENOENT, errno.EBUSY):
-            raise
-        return error.errno == errno.ENOENT
+    if done.mounted:
+        try:
+            _call("umount2", _DIRECTORY.encode(), _MNT_DETACH | _UMOUNT_NOFOLLOW)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOENT):
+                raise
+    if done.made:
+        with suppress(FileNotFoundError):
+            DIRECTORY.rmdir()
     return True

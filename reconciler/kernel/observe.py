@@ -7,8 +7,9 @@ ends name their peers, so that a number that appears meanwhile leads nowhere ins
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from ipaddress import ip_network
 
 from .. import marks, names
@@ -27,12 +28,15 @@ _ADDRESS_DUMP = wire.IFADDR.pack(0, 0, 0, 0, 0)
 def observe(scope: Scope) -> Observed:
     """Everything in `scope`. Raises KernelError when the kernel cannot be read consistently."""
     with ExitStack() as open_fds:
-        fds = _open_all(scope, open_fds)
+        fds, same = _open_all(scope, open_fds)
         wanted = _sysctls_by_netns(scope)
         tables = {name: _read(name, fd, scope, wanted.get(name, ())) for name, fd in fds.items()}
         peers = _peer_namespaces(fds, tables)
     unnamed = netns.entries(names.netns(scope.topology, ""))
-    return assemble.assemble(scope, tables, peers, frozenset(unnamed) - set(tables))
+    observed = assemble.assemble(scope, tables, peers)
+    return replace(
+        observed, orphans=frozenset(unnamed) - set(tables), same=same, unknown=_unknown(wanted, set(fds))
+    )
 
 
 def host_prefixes(topology: str) -> list[IPNetwork]:
@@ -48,17 +52,32 @@ def host_prefixes(topology: str) -> list[IPNetwork]:
     return sorted({prefix for prefix in prefixes if prefix.prefixlen > 0}, key=str)
 
 
-def _open_all(scope: Scope, stack: ExitStack) -> dict[str, int]:
+def _open_all(scope: Scope, stack: ExitStack) -> tuple[dict[str, int], dict[str, str]]:
+    """Every namespace in scope, and of the given ones those that are reached by another reference already."""
     candidates = [HOST, *netns.entries(names.netns(scope.topology, "")), *sorted(scope.given - {HOST})]
     if scope.foreign:
         candidates += netns.entries()
     fds: dict[str, int] = {}
+    known: dict[tuple[int, int], str] = {}
+    same: dict[str, str] = {}
     for name in dict.fromkeys(candidates):
         fd = netns.open_fd(name)
-        if fd is not None:
-            stack.callback(os.close, fd)
+        if fd is None:
+            continue
+        stack.callback(os.close, fd)
+        info = os.fstat(fd)
+        first = known.setdefault((info.st_dev, info.st_ino), name)
+        if first == name:
             fds[name] = fd
-    return fds
+        elif name in scope.given:
+            same[name] = first
+    return fds, same
+
+
+def _unknown(wanted: Mapping[str, Iterable[str]], present: Collection[str]) -> frozenset[str]:
+    """Parameters for namespaces to come that not even the host has; those of a link come with the link."""
+    paths = {path for name, some in wanted.items() if name not in present for path in some}
+    return frozenset(path for path in paths if not sysctl.is_of_link(path) and sysctl.read(path) is None)
 
 
 def _sysctls_by_netns(scope: Scope) -> dict[str, list[str]]:

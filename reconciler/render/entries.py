@@ -115,7 +115,7 @@ def summary(entry: Entry, desired: Desired | None) -> str:
         on = f"on {_network(master, desired)}" if master else ""
         return " ".join(part for part in (", ".join(addresses), on) if part)
     parts = [words.object_name(obj) for obj in after if isinstance(obj, Netns | Link)] + addresses
-    parts += [f"mtu {link.mtu}" for link in links if link.mtu is not None]
+    parts += [f"mtu {link.mtu}" for link in links if link.mtu not in (None, words.USUAL_MTU)]
     for kind, noun in ((Route, "route"), (Sysctl, "parameter")):
         number = sum(1 for obj in after if isinstance(obj, kind))
         if number and "sandbox/" in entry.address:

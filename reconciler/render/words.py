@@ -33,6 +33,7 @@ _NAMES = {
     "forward_delay": "forward delay",
 }
 _HUNDREDTHS = ("ageing_time", "forward_delay")
+USUAL_MTU = 1500
 _VERBS = {Action.CREATE: "create", Action.UPDATE: "change", Action.DELETE: "delete"}
 
 

@@ -90,7 +90,10 @@ def test_case(case: Case, world: World) -> None:
     assert [conflict["message"] for conflict in planned["conflicts"]] == list(case.conflicts)
 
     if case.conflicts:
-        world.reconciler("apply", file, "--yes", exit=5)
+        with world.monitor() as monitor:
+            world.reconciler("apply", file, "--yes", exit=5)
+            assert monitor.events() == []
+        world.reconciler("destroy", "--name", case.edited["name"], "--yes")
         world.assert_unchanged(clean)
         decoys.check()
         return

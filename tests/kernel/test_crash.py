@@ -122,3 +122,14 @@ def test_orphan_of_a_killed_creation_is_repaired(world: World) -> None:
     world.run("touch", "/run/netns/shop.web")  # where the kill would have left it
     world.reconciler("apply", file, "--yes")
     assert "shop.web" in world.netns()
+
+
+def test_orphan_of_a_killed_creation_goes_with_the_topology(world: World) -> None:
+    """Destroy alone, after a kill between the making of an entry and the mount on it, leaves nothing."""
+    file = str(world.write("shop.topo.yaml", json.dumps(TOPOLOGY)))
+    clean = world.snapshot()
+    point = {"RECONCILER_FAILPOINT": "before:create.netns:*web#1=kill"}
+    world.reconciler("apply", file, "--yes", env=point, exit=KILLED)
+    world.run("touch", "/run/netns/shop.web")
+    world.reconciler("destroy", file, "--yes")
+    world.assert_unchanged(clean)

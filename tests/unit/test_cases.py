@@ -12,7 +12,7 @@ import pytest
 from reconciler import pipeline
 from reconciler.apply import Options, apply
 from reconciler.errors import Exit
-from reconciler.objects import Sysctl
+from reconciler.objects import Link, Sysctl
 from reconciler.pipeline import Loaded, Look
 from tests import cases, vandals
 from tests.cases import Case
@@ -93,9 +93,15 @@ def test_plan(case: Case, tmp_path: Path) -> None:
 
 
 def declared_parameters(loaded: Loaded, kernel: FakeKernel) -> None:
-    """Give namespaces that exist the parameters that every namespace has, with another value than declared."""
+    """Give what exists and is not ours the parameters that it has in a real kernel, with another value than declared."""
     for key, declared in loaded.desired.objects.items():
         obj = declared.object
-        exists = obj.netns == "" or ("netns", obj.netns) in kernel.objects
-        if isinstance(obj, Sysctl) and obj.link is None and exists and key not in kernel.objects:
+        if not isinstance(obj, Sysctl) or key in kernel.objects:
+            continue
+        if obj.link is None:
+            exists = obj.netns == "" or ("netns", obj.netns) in kernel.objects
+        else:
+            link = kernel.objects.get(("link", obj.netns, obj.link))
+            exists = isinstance(link, Link) and link.alias is None
+        if exists:
             kernel.put(Sysctl(netns=obj.netns, path=obj.path, value="0"))
