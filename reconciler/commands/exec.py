@@ -26,7 +26,7 @@ def run(args: Namespace, _: Console) -> int:
             hint="`reconciler apply` makes it",
         )
     program = list(args.program) or [os.environ.get("SHELL") or "/bin/sh"]
-    with netns.inside(fd):
+    with netns.home() as back, netns.inside(fd, back):
         _become(program)
     raise AssertionError("exec returned")
 

@@ -7,7 +7,6 @@ further messages of the same batch; the order inside one message is the kernel's
 
 from __future__ import annotations
 
-from ipaddress import ip_interface, ip_network
 from socket import AF_INET, AF_INET6, AF_UNSPEC, inet_pton
 from typing import Protocol
 
@@ -171,16 +170,19 @@ def _set_master(port: Port, index: int) -> Message:
 
 
 def _address(address: Address, action: Action, lookup: Lookup) -> Message:
-    interface = ip_interface(address.address)
-    family, local = (AF_INET if interface.version == 4 else AF_INET6), interface.ip.packed
+    text, _, prefix = address.address.partition("/")
+    length = int(prefix)
+    family = AF_INET6 if ":" in text else AF_INET
+    local = inet_pton(family, text)
     body = wire.attribute(wire.IFA_LOCAL, local) + wire.attribute(wire.IFA_ADDRESS, local)
     if action is not Action.DELETE:
-        if interface.version == 6:
+        if family == AF_INET6:
             body += wire.u32(wire.IFA_FLAGS, wire.IFA_F_NODAD)  # we know who else is there; usable at once
-        elif interface.network.prefixlen < 31:
-            body += wire.attribute(wire.IFA_BROADCAST, interface.network.broadcast_address.packed)
+        elif length < 31:
+            broadcast = int.from_bytes(local, "big") | (1 << (32 - length)) - 1
+            body += wire.attribute(wire.IFA_BROADCAST, broadcast.to_bytes(4, "big"))
         body += wire.u8(wire.IFA_PROTO, marks.PROTOCOL)
-    header = wire.IFADDR.pack(family, interface.network.prefixlen, 0, 0, lookup.index(address.link))
+    header = wire.IFADDR.pack(family, length, 0, 0, lookup.index(address.link))
     match action:
         case Action.CREATE:
             return Message(wire.RTM_NEWADDR, wire.NLM_F_CREATE | wire.NLM_F_EXCL, header + body)
@@ -191,21 +193,19 @@ def _address(address: Address, action: Action, lookup: Lookup) -> Message:
 
 
 def _route(route: Route, action: Action, lookup: Lookup) -> Message:
-    network = ip_network(route.to)
-    family = AF_INET if network.version == 4 else AF_INET6
+    destination, _, prefix = route.to.partition("/")
+    family = AF_INET6 if ":" in destination else AF_INET
     unicast = route.type == "unicast"
     scope = (
-        wire.RT_SCOPE_LINK
-        if network.version == 4 and unicast and route.via is None
-        else wire.RT_SCOPE_UNIVERSE
+        wire.RT_SCOPE_LINK if family == AF_INET and unicast and route.via is None else wire.RT_SCOPE_UNIVERSE
     )
     table = route.table if route.table < 256 else 0
     flags = wire.RTNH_F_ONLINK if route.onlink else 0
     number = _ROUTE_NUMBERS.get(route.type or "unicast", 1)
-    body = wire.RTMSG.pack(family, network.prefixlen, 0, 0, table, marks.PROTOCOL, scope, number, flags)
+    body = wire.RTMSG.pack(family, int(prefix), 0, 0, table, marks.PROTOCOL, scope, number, flags)
     body += wire.u32(wire.RTA_TABLE, route.table)
-    if network.prefixlen:
-        body += wire.attribute(wire.RTA_DST, network.network_address.packed)
+    if int(prefix):
+        body += wire.attribute(wire.RTA_DST, inet_pton(family, destination))
     if route.metric:
         body += wire.u32(wire.RTA_PRIORITY, route.metric)
     if unicast and route.via is not None:

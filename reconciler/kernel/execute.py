@@ -40,12 +40,14 @@ class Executor:
         self.priors: dict[Key, str] = {}
         self._failed: set[Key] = set()
         self._failpoint = failpoints.armed()
+        self._home = -1
 
     def execute(self, changes: Sequence[Change]) -> list[Outcome]:
         """Carry out `changes` in order; never raises for what the kernel refuses."""
-        if self._failpoint is None:
-            return [outcome for part in _runs(changes) for outcome in self._run(part)]
-        return [self._one_with_failpoint(change, self._failpoint) for change in changes]
+        with netns.home() as self._home:
+            if self._failpoint is None:
+                return [outcome for part in _runs(changes) for outcome in self._run(part)]
+            return [self._one_with_failpoint(change, self._failpoint) for change in changes]
 
     def _one_with_failpoint(self, change: Change, point: failpoints.Failpoint) -> Outcome:
         """One change at a time, so that a kill hits exactly between two of them."""
@@ -68,6 +70,8 @@ class Executor:
             else:
                 ready.append(change)
         failures = self._attempt(ready) if ready else {}
+        if not failures and not blocked:
+            return [Outcome(change) for change in changes]
         self._failed.update(change.key for change in ready if change.key in failures)
         return [
             Outcome(change, blocked_by=blocked[index])
@@ -99,7 +103,7 @@ class Executor:
         try:
             if isinstance(obj, Sysctl):
                 return self._write_parameters(fd, changes)
-            with netns.inside(fd):
+            with netns.inside(fd, self._home):
                 sock = Socket()
             with sock:
                 batch = _Batch(sock)
@@ -111,7 +115,7 @@ class Executor:
 
     def _write_parameters(self, fd: int, changes: Sequence[Change]) -> Mapping[Key, KernelError]:
         failures: dict[Key, KernelError] = {}
-        with netns.inside(fd):
+        with netns.inside(fd, self._home):
             for change in changes:
                 assert isinstance(change.object, Sysctl)
                 try:
@@ -145,7 +149,7 @@ class Executor:
         """Marked first, named last: a kill leaves nothing, or an empty file that the next run recognises."""
         if netns.is_orphan(wanted.netns):
             netns.unpin(wanted.netns)
-        with netns.fresh():
+        with netns.fresh(self._home):
             with Socket() as sock:
                 failures = sock.transact(encode.loopback(wanted.alias))
             if failures:
@@ -159,7 +163,7 @@ class Executor:
         if fd is None:
             return explain(change, Failure(errno.ENOENT))
         try:
-            with netns.inside(fd):
+            with netns.inside(fd, self._home):
                 sock = Socket()
             with sock:
                 failures = sock.transact(encode.loopback(change.object.alias))
@@ -231,7 +235,7 @@ class _Batch:
     # -- sending -----------------------------------------------------------------------------------------------
 
     def _add(self, change: Change) -> None:
-        if any(key in self.failures for key in parents(change.object)):
+        if self.failures and any(key in self.failures for key in parents(change.object)):
             self.failures[change.key] = explain(change, Failure(errno.ENODEV, "what it stands on failed"))
             return
         try:

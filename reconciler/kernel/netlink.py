@@ -14,7 +14,9 @@ from __future__ import annotations
 import errno as errno_names
 import os
 import socket
+import struct
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -23,13 +25,14 @@ from ..errors import DeadlineExceeded, KernelError
 from . import wire
 
 CHUNK = 48 * 1024
-_TIMEOUT = 30.0
+_TIMEOUT = 30
+_TIMEVAL = struct.pack("@ll", _TIMEOUT, 0)
 _DUMP_TRIES = 8
 _BUFFER = 1 << 20  # what the socket may queue
 _RECEIVE = 64 * 1024  # the kernel fills at most 32 KiB at a time; larger buffers cost a mapping each
 _SOL_NETLINK = 270
 _CAP_ACK, _EXT_ACK, _STRICT_CHECK = 10, 11, 12
-_SO_RCVBUFFORCE, _SO_SNDBUFFORCE = 33, 32
+_SO_RCVBUFFORCE = 33
 _EXT_ACK_MESSAGE = 1
 
 
@@ -76,8 +79,8 @@ class Socket:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
         self._sequence = 0
         try:
-            self._socket.bind((0, 0))
-            self._socket.settimeout(_TIMEOUT)
+            # Not settimeout: that costs a poll before every call, and there are thousands of them.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL)
             for option in (_CAP_ACK, _EXT_ACK, _STRICT_CHECK):
                 self._socket.setsockopt(_SOL_NETLINK, option, 1)
             _enlarge(self._socket)
@@ -186,8 +189,8 @@ class Socket:
     def _receive(self) -> Iterable[Reply]:
         try:
             buffer = self._socket.recv(_RECEIVE)
-        except TimeoutError as error:
-            raise DeadlineExceeded(f"the kernel did not answer within {_TIMEOUT:.0f} s") from error
+        except (TimeoutError, BlockingIOError) as error:
+            raise DeadlineExceeded(f"the kernel did not answer within {_TIMEOUT} s") from error
         except OSError as error:
             raise KernelError(
                 f"receiving from the kernel: {error.strerror}", errno=error.errno or 0
@@ -202,11 +205,9 @@ class Socket:
 
 
 def _enlarge(sock: socket.socket) -> None:
-    for option in (_SO_RCVBUFFORCE, _SO_SNDBUFFORCE):
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
-        except PermissionError:  # reading needs no privilege, and the default size is enough for it
-            return
+    """Room for the case that every message of a chunk is refused."""
+    with suppress(PermissionError):  # reading needs no privilege, and the default size is enough for it
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
 
 
 def _failure(reply: Reply) -> Failure | None:

@@ -103,17 +103,23 @@ def allow_many() -> None:
 
 
 @contextmanager
-def inside(fd: int) -> Iterator[None]:
-    """Run the body with the calling thread in the namespace `fd`."""
-    home = os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
+def home() -> Iterator[int]:
+    """A file descriptor of the namespace that the calling thread is in, to come back to."""
+    fd = os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        _enter(fd)
-        try:
-            yield
-        finally:
-            _return(home)
+        yield fd
     finally:
-        os.close(home)
+        os.close(fd)
+
+
+@contextmanager
+def inside(fd: int, back: int) -> Iterator[None]:
+    """Run the body with the calling thread in the namespace `fd`; `back` is its own (see `home`)."""
+    _enter(fd)
+    try:
+        yield
+    finally:
+        _return(back)
 
 
 def _enter(fd: int) -> None:
@@ -134,22 +140,18 @@ def _return(home: int) -> None:
 
 
 @contextmanager
-def fresh() -> Iterator[None]:
+def fresh(back: int) -> Iterator[None]:
     """Run the body with the calling thread in a new, nameless namespace; it vanishes unless `pin` gives it a name."""
-    home = os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        try:
-            _call("unshare", _CLONE_NEWNET)
-        except PermissionError as error:
-            raise Unsupported(
-                "namespaces may not be made: CAP_SYS_ADMIN is missing", hint="run as root"
-            ) from error
-        try:
-            yield
-        finally:
-            _return(home)
+        _call("unshare", _CLONE_NEWNET)
+    except PermissionError as error:
+        raise Unsupported(
+            "namespaces may not be made: CAP_SYS_ADMIN is missing", hint="run as root"
+        ) from error
+    try:
+        yield
     finally:
-        os.close(home)
+        _return(back)
 
 
 def pin(name: str) -> None:

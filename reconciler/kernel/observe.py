@@ -30,7 +30,8 @@ def observe(scope: Scope) -> Observed:
     with ExitStack() as open_fds:
         fds, same = _open_all(scope, open_fds)
         wanted = _sysctls_by_netns(scope)
-        tables = {name: _read(name, fd, scope, wanted.get(name, ())) for name, fd in fds.items()}
+        back = open_fds.enter_context(netns.home())
+        tables = {name: _read(name, fd, back, scope, wanted.get(name, ())) for name, fd in fds.items()}
         peers = _peer_namespaces(fds, tables)
     unnamed = netns.entries(names.netns(scope.topology, ""))
     observed = assemble.assemble(scope, tables, peers)
@@ -87,10 +88,10 @@ def _sysctls_by_netns(scope: Scope) -> dict[str, list[str]]:
     return found
 
 
-def _read(name: str, fd: int, scope: Scope, paths: Iterable[str]) -> Tables:
+def _read(name: str, fd: int, back: int, scope: Scope, paths: Iterable[str]) -> Tables:
     values: dict[str, str] = {}
     # Not entered when it is the host, where we are: a look at that needs no privilege.
-    with nullcontext() if name == HOST else netns.inside(fd):
+    with nullcontext() if name == HOST else netns.inside(fd, back):
         for path in paths:
             if (value := sysctl.read(path)) is not None:
                 values[path] = value
