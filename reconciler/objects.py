@@ -12,6 +12,7 @@ an absolute path or "pid:N" is a namespace that we were given.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
@@ -42,8 +43,25 @@ def _includes(desired: tuple[str, ...], observed: tuple[str, ...] | None) -> boo
     return set(desired) <= set(observed or ())
 
 
+_RANGES = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*")
+
+
 def _same_parameter(desired: str, observed: str) -> bool:
-    return [_number(word) for word in desired.split()] == [_number(word) for word in observed.split()]
+    return [_word(word) for word in desired.split()] == [_word(word) for word in observed.split()]
+
+
+def _word(word: str) -> object:
+    """A number, or a list of ranges as ip_local_reserved_ports has it: the kernel joins 80,81 to 80-81."""
+    if word.isdecimal() or not _RANGES.fullmatch(word):
+        return _number(word)
+    joined: list[list[int]] = []
+    for first, _, last in sorted((part.partition("-") for part in word.split(",")), key=lambda p: int(p[0])):
+        start, end = int(first), int(last or first)
+        if joined and start <= joined[-1][1] + 1:
+            joined[-1][1] = max(joined[-1][1], end)
+        else:
+            joined.append([start, end])
+    return joined
 
 
 def _number(word: str) -> int | str:
