@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -43,8 +43,10 @@ class Kernel(Protocol):
     def observe(self, scope: Scope) -> Observed:
         """Look at everything in scope."""
 
-    def execute(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        """Carry out changes in order."""
+    def execute(
+        self, changes: Sequence[Change], note: Callable[[Mapping[Key, str]], None]
+    ) -> Sequence[Outcome]:
+        """Carry out changes in order; `note` hears the values of parameters before they are written."""
 
     def wait_ready(
         self, scope: Scope, unready: Mapping[Key, str], timeout: float, interrupts: Interrupts
@@ -131,7 +133,7 @@ def apply(
             if interrupts.received is not None:
                 break
             journal.announce(batch)
-            run.outcomes.extend(kernel.execute(batch))
+            run.outcomes.extend(kernel.execute(batch, journal.priors))
             reporter.progressed(len(run.outcomes))
         return run.finish(interrupts)
 

@@ -265,6 +265,10 @@ class Journal:
             }
         )
 
+    def priors(self, values: Mapping[Key, str]) -> None:
+        """Write down what parameters hold that are about to be written."""
+        self.record({"event": "priors", "values": [[key, value] for key, value in values.items()]})
+
     def record(self, data: Mapping[str, Any]) -> None:
         """Append one line."""
         os.write(self._fd, json.dumps(data, separators=(",", ":")).encode() + b"\n")

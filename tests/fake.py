@@ -8,7 +8,7 @@ it and against the real kernel, which keeps it honest.
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from ipaddress import ip_interface
 from typing import Any, TypeVar
@@ -66,8 +66,9 @@ class FakeKernel:
         same = {name: HOST for name in scope.given if name == "/proc/self/ns/net"}
         return Observed(found, same=same)
 
-    def execute(self, changes: Sequence[Change]) -> list[Outcome]:
+    def execute(self, changes: Sequence[Change], note: Callable[[Mapping[Key, str]], None]) -> list[Outcome]:
         """One change after the other; what depends on a failed one is blocked."""
+        self.note = note
         failed: set[Key] = set()
         outcomes = []
         for change in changes:
@@ -159,7 +160,10 @@ class FakeKernel:
             case _:
                 if isinstance(obj, Sysctl):
                     old = self.objects.get(obj.key)  # a new namespace or link comes with all its parameters
-                    self.priors.setdefault(obj.key, str(old.value) if isinstance(old, Sysctl) else "0")
+                    held = str(old.value) if isinstance(old, Sysctl) else "0"
+                    if obj.key not in self.priors:
+                        self.priors[obj.key] = held
+                        self.note({obj.key: held})
                 self.put(obj)
 
     # -- hands of the kernel and of vandals ------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from itertools import groupby
 
 from ..errors import KernelError
@@ -26,6 +26,8 @@ from .explain import explain
 from .netlink import CHUNK, Failure, Message, Reply, Socket
 
 _DOOMED = 0x53000000
+_KEPT = 512
+Note = Callable[[Mapping[Key, str]], None]
 
 
 class Executor:
@@ -41,9 +43,20 @@ class Executor:
         self._failed: set[Key] = set()
         self._failpoint = failpoints.armed()
         self._home = -1
+        self._note: Note = lambda values: None
+        self._sockets: dict[str, Socket] = {}
 
-    def execute(self, changes: Sequence[Change]) -> list[Outcome]:
-        """Carry out `changes` in order; never raises for what the kernel refuses."""
+    def release(self) -> None:
+        """Close what was kept open for later changes; an open socket keeps its namespace alive."""
+        while self._sockets:
+            self._sockets.popitem()[1].close()
+
+    def execute(self, changes: Sequence[Change], note: Note) -> list[Outcome]:
+        """Carry out `changes` in order; never raises for what the kernel refuses.
+
+        `note` hears the values of parameters before they are written.
+        """
+        self._note = note
         with netns.home() as self._home:
             if self._failpoint is None:
                 return [outcome for part in _runs(changes) for outcome in self._run(part)]
@@ -96,36 +109,42 @@ class Executor:
                 return self._inside(obj, changes)
 
     def _inside(self, obj: KernelObject, changes: Sequence[Change]) -> Mapping[Key, KernelError]:
+        if not isinstance(obj, Sysctl) and (kept := self._sockets.pop(obj.netns, None)) is not None:
+            return self._send(kept, changes)
         fd = netns.open_fd(obj.netns)
         if fd is None:
             gone = Failure(errno.ENOENT, f"namespace '{obj.netns}' is gone")
             return {change.key: explain(change, gone) for change in changes}
         try:
-            if isinstance(obj, Sysctl):
-                return self._write_parameters(fd, changes)
             with netns.inside(fd, self._home):
+                if isinstance(obj, Sysctl):
+                    return self._write_parameters(changes)
                 sock = Socket()
-            with sock:
-                batch = _Batch(sock)
-                batch.run(changes)
-                self.messages += batch.sent
-                return batch.failures
+            return self._send(sock, changes)
         finally:
             os.close(fd)
 
-    def _write_parameters(self, fd: int, changes: Sequence[Change]) -> Mapping[Key, KernelError]:
+    def _send(self, sock: Socket, changes: Sequence[Change]) -> Mapping[Key, KernelError]:
+        with sock:
+            batch = _Batch(sock)
+            batch.run(changes)
+        self.messages += batch.sent
+        return batch.failures
+
+    def _write_parameters(self, changes: Sequence[Change]) -> Mapping[Key, KernelError]:
         failures: dict[Key, KernelError] = {}
-        with netns.inside(fd, self._home):
-            for change in changes:
-                assert isinstance(change.object, Sysctl)
-                try:
-                    prior = sysctl.read(change.object.path)
-                    sysctl.write(change.object.path, change.object.value or "")
-                    self.messages += 1
-                    if prior is not None:
-                        self.priors.setdefault(change.key, prior)
-                except OSError as error:
-                    failures[change.key] = explain(change, Failure(error.errno or errno.EIO))
+        priors = {change.key: value for change in changes if (value := _held(change.object)) is not None}
+        new = {key: value for key, value in priors.items() if key not in self.priors}
+        self.priors.update(new)
+        if new:
+            self._note(new)
+        for change in changes:
+            assert isinstance(change.object, Sysctl)
+            try:
+                sysctl.write(change.object.path, change.object.value or "")
+                self.messages += 1
+            except OSError as error:
+                failures[change.key] = explain(change, Failure(error.errno or errno.EIO))
         return failures
 
     def _namespace(self, change: Change) -> KernelError | None:
@@ -150,12 +169,22 @@ class Executor:
         if netns.is_orphan(wanted.netns):
             netns.unpin(wanted.netns)
         with netns.fresh(self._home):
-            with Socket() as sock:
+            sock = Socket()
+            try:
                 failures = sock.transact(encode.loopback(wanted.alias))
-            if failures:
-                failure = failures[0]
-                raise KernelError(f"marking a new namespace: {failure}", errno=failure.errno)
-            netns.pin(wanted.netns)
+                if failures:
+                    failure = failures[0]
+                    raise KernelError(f"marking a new namespace: {failure}", errno=failure.errno)
+                netns.pin(wanted.netns)
+            except BaseException:
+                sock.close()
+                raise
+        if (
+            len(self._sockets) < _KEPT
+        ):  # its endpoints come soon; reaching it again costs a dozen system calls
+            self._sockets[wanted.netns] = sock
+        else:
+            sock.close()
 
     def _update_namespace(self, change: Change) -> KernelError | None:
         assert isinstance(change.object, Netns)
@@ -170,6 +199,14 @@ class Executor:
             return explain(change, failures[0]) if failures else None
         finally:
             os.close(fd)
+
+
+def _held(obj: KernelObject) -> str | None:
+    """The value of a parameter of the namespace that the thread is in; None when it cannot be read."""
+    assert isinstance(obj, Sysctl)
+    with suppress(KernelError):
+        return sysctl.read(obj.path)
+    return None
 
 
 def _runs(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:

@@ -13,7 +13,7 @@ from ..plan import Action, Change
 from ..sides import Observed, Scope
 from ..state import Store, boot_id
 from . import netns, observe, ready
-from .execute import Executor
+from .execute import Executor, Note
 
 _PREPARED = "netns-directory.json"
 
@@ -39,14 +39,15 @@ class Linux:
 
     def observe(self, scope: Scope) -> Observed:
         """Everything in scope, as it is now."""
+        self._executor.release()
         return observe.observe(scope)
 
-    def execute(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        """Carry out changes in order."""
+    def execute(self, changes: Sequence[Change], note: Note) -> Sequence[Outcome]:
+        """Carry out changes in order; `note` hears the values of parameters before they are written."""
         if not self._prepared and any(_makes_namespace(change) for change in changes):
             self._prepared = True
             self._prepare_directory()
-        return self._executor.execute(changes)
+        return self._executor.execute(changes, note)
 
     def _prepare_directory(self) -> None:
         """What is done is written down before it is done: a kill in between must not leave it behind for ever."""
