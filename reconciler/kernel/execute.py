@@ -43,7 +43,7 @@ class Executor:
         self._failed: set[Key] = set()
         self._failpoint = failpoints.armed()
         self._home = -1
-        self._note: Note = lambda values: None
+        self._note: Note = lambda _: None
         self._sockets: dict[str, Socket] = {}
 
     def release(self) -> None:
