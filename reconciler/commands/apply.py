@@ -24,7 +24,7 @@ from ..saved import SavedPlan
 from ..sides import Desired
 from ..source import STDIN
 from ..state import Store
-from . import consent
+from . import consent, guard
 from .console import Console
 from .inputs import Inputs, inputs, state_dir, topology_name
 from .plan import mention_interrupted, refuse_conflicts
@@ -32,7 +32,10 @@ from .progress import Progress
 
 
 class Job(NamedTuple):
-    """What to apply, from files or from a saved plan. `again` is the command line that would do it once more."""
+    """What to apply, from files or from a saved plan. `again` is the command line that would do it once more.
+
+    `allowed` limits what may be deleted, None when everything may.
+    """
 
     desired: Desired
     leases: Leases
@@ -45,13 +48,15 @@ class Job(NamedTuple):
     topology: Topology | None = None
     saved: SavedPlan | None = None
     named: Inputs | None = None
+    allowed: guard.Allowed | None = None
 
 
 def run(args: Namespace, console: Console) -> int:
     """Apply files or a saved plan; the exit code says how it went."""
     options = Options(wait=not args.no_wait, timeout=args.timeout)
     with _prepared(args) as job:
-        return carry_out(job, console, options, yes=args.yes)
+        allowed = guard.Allowed(everything=args.allow_empty, deletions=args.max_deletes)
+        return carry_out(job._replace(allowed=allowed), console, options, yes=args.yes)
 
 
 @contextmanager
@@ -128,6 +133,8 @@ def carry_out(job: Job, console: Console, options: Options, *, yes: bool) -> int
     if not console.json and (not console.quiet or look.plan.conflicts or consent.is_needed(look.plan)):
         console.result(render_plan.text(_view(job, look), console.out))
     refuse_conflicts(look, job.named)
+    if job.allowed is not None:
+        guard.check(look, job.desired, job.allowed)
     if not consent.require(look.plan, console, yes=yes):
         console.notice("Nothing was done.\n")
         return Exit.REFUSED

@@ -206,6 +206,15 @@ def _plan(parser: argparse.ArgumentParser) -> None:
 def _apply(parser: argparse.ArgumentParser) -> None:
     _paths(parser, metavar="PATH|PLANFILE")
     _consent(parser)
+    parser.add_argument(
+        "--allow-empty", action="store_true", help="may delete everything that the topology has"
+    )
+    parser.add_argument(
+        "--max-deletes",
+        type=_count,
+        metavar="N",
+        help="delete at most N objects; needed where more than 3 and more than half of all would go",
+    )
     parser.add_argument("--no-wait", action="store_true", help="do not wait until everything is ready")
     parser.add_argument(
         "--timeout", type=_seconds, default=60.0, metavar="S", help="seconds to wait for readiness (60)"
@@ -250,6 +259,12 @@ def _nothing(_: argparse.ArgumentParser) -> None:
 def _code(text: str) -> int:
     if not text.isdecimal() or not 0 <= int(text) <= 255:
         raise argparse.ArgumentTypeError(f"'{text}' is no exit code: a number from 0 to 255 is needed")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of objects: a number from 0 is needed")
     return int(text)
 
 

@@ -87,6 +87,43 @@ def test_a_deletion_without_a_terminal_needs_yes(world: World, lab: Path) -> Non
     assert "lab.db" not in world.netns()
 
 
+EMPTY = "name: lab\n"
+MANY = LAB.replace("db: {", "db: {replicas: 6, ")  # with web and lan 15 objects
+
+
+def test_an_emptied_file_deletes_nothing_by_itself(world: World, lab: Path) -> None:
+    """Even with --yes everything goes only when a flag says so."""
+    world.write("lab.yaml", EMPTY)
+    before = (world.netns(), world.ip("address"))
+    refused = world.reconciler("apply", lab, "--yes", exit=5)
+    assert (
+        "this deletes everything that topology 'lab' has here (5 objects); nothing was done" in refused.stderr
+    )
+    assert "--allow-empty" in refused.stderr
+    assert "--allow-empty" in world.reconciler("apply", lab, "--yes", "--max-deletes", "5", exit=5).stderr
+    assert (world.netns(), world.ip("address")) == before
+    assert "5 deleted" in world.reconciler("apply", lab, "--yes", "--allow-empty").stdout
+
+
+def test_half_a_file_deletes_no_more_than_it_may(world: World) -> None:
+    """More than half and more than a few need the number; a lower number is a limit, at any size."""
+    path = world.write("lab.yaml", MANY)
+    world.reconciler("apply", path)
+    world.write("lab.yaml", WITHOUT_DB)
+    before = (world.netns(), world.ip("address"))
+    refused = world.reconciler("apply", path, "--yes", exit=5)
+    assert (
+        "this deletes 12 of 15 objects of topology 'lab', more than half; nothing was done" in refused.stderr
+    )
+    assert "--max-deletes 12" in refused.stderr
+    world.reconciler("apply", path, "--yes", "--max-deletes", "11", exit=5)
+    assert (world.netns(), world.ip("address")) == before
+    world.reconciler("apply", path, "--yes", "--max-deletes", "12")
+    world.write("lab.yaml", WITHOUT_DB.replace("  web:", "  web-2:"))
+    world.reconciler("apply", path, "--yes", "--max-deletes", "1", exit=5)
+    world.reconciler("apply", path, "--yes")
+
+
 @pytest.mark.parametrize(("answer", "code", "left"), [("y", 0, []), ("n", 5, ["lab.db", "lab.web"])])
 @pytest.mark.usefixtures("lab")
 def test_a_terminal_is_asked(world: World, answer: str, code: int, left: list[str]) -> None:
