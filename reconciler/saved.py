@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,8 +50,22 @@ def is_saved_plan(path: str) -> bool:
         return False
 
 
+def check_target(path: str) -> None:
+    """Raise UsageError unless a plan may be written to `path`: to nothing, over another plan, into a pipe or device."""
+    if path == "-":
+        raise UsageError("'-' is not a file for a plan", hint="name a file; `-o json` prints the plan")
+    try:
+        info = os.lstat(path)
+    except OSError:  # not there; if it is something else, writing says so
+        return
+    if _is_stream(path) or (stat.S_ISREG(info.st_mode) and is_saved_plan(path)):
+        return
+    raise UsageError(f"{path} exists and is not a saved plan", hint="choose another name, or remove it first")
+
+
 def write(path: str, desired: Desired, leases: Leases, digest: str, plan: Plan) -> None:
-    """Save `plan`. The file is replaced whole or not at all."""
+    """Save `plan`. A file is replaced whole or not at all; raises UsageError for what is not ours to replace."""
+    check_target(path)
     data = {
         "format": FORMAT,
         "format_version": VERSION,
@@ -66,13 +82,36 @@ def write(path: str, desired: Desired, leases: Leases, digest: str, plan: Plan) 
         ],
         "steps": [_step(change) for change in plan.changes],
     }
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.new")
+    text = json.dumps(data, separators=(",", ":")) + "\n"
     try:
-        temporary.write_text(json.dumps(data, separators=(",", ":")) + "\n")
-        temporary.replace(target)
+        if _is_stream(path):
+            Path(path).write_text(text)
+        else:
+            _replace(path, text)
     except OSError as error:
         raise UsageError(f"cannot write the plan to {path}: {error.strerror}") from error
+
+
+def _is_stream(path: str) -> bool:
+    """Whether writing to `path` replaces nothing: /dev/null, /dev/stdout, a named pipe. A disk is none."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
+
+
+def _replace(path: str, text: str) -> None:
+    temporary = os.path.join(os.path.dirname(path), f".reconciler-plan-{os.urandom(8).hex()}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "w") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 def read(path: str) -> SavedPlan:
@@ -95,7 +134,9 @@ def read(path: str) -> SavedPlan:
 
 
 def check_base(saved: SavedPlan, now: Plan) -> None:
-    """Raise Refused, naming what moved, unless planning again gives the changes that were saved."""
+    """Raise Refused, naming what moved, unless planning again gives the changes that were saved, or none at all."""
+    if not now.changes:  # applied already; conflicts are for the caller to tell
+        return
     before, after = dict.fromkeys(saved.steps), dict.fromkeys(_tuple(_step(change)) for change in now.changes)
     if list(before) == list(after):
         return

@@ -21,6 +21,8 @@ from .inputs import Inputs, inputs, state_dir
 def run(args: Namespace, console: Console) -> int:
     """The plan; exit code 5 for conflicts, 4 (or N) for pending changes when asked, else 0."""
     named = inputs(args)
+    if args.out is not None:
+        saved.check_target(args.out)  # before the work, and before a plan is shown that will not be kept
     if args.destroy:
         expanded = expand.load(named.paths, named.overrides)
         desired, leases, topology = Desired(expanded.name), Leases(), None
@@ -36,7 +38,7 @@ def run(args: Namespace, console: Console) -> int:
     else:
         view = PlanView(look.plan, named.title, look.seconds, topology, desired, destroying=args.destroy)
         console.result(render.text(view, console.out))
-    if args.out:
+    if args.out is not None:
         _save(args.out, desired, leases, expanded.digest, look, console)
     return _exit_code(args, look)
 

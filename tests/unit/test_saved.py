@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,7 +68,7 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
         ((WEB,), "no longer needed: create netns shop.web"),
         ((replace(WEB, up=False),), "needed now: update netns shop.web"),
         ((replace(BRIDGE, mtu=1500),), "needed now: update link br0"),
-        ((BRIDGE, WEB), "no longer needed: create link br0"),
+        ((BRIDGE,), "no longer needed: create link br0"),
         ((Netns(netns="shop.old"),), "needed now: delete netns shop.old"),
     ],
 )
@@ -78,6 +80,11 @@ def test_a_moved_base_is_refused_and_named(
     with pytest.raises(Refused, match="no longer fits") as caught:
         saved.check_base(back, planned(*there))
     assert words in caught.value.reasons
+
+
+def test_a_plan_that_was_applied_already_is_no_moved_base(tmp_path: Path) -> None:
+    """Nothing is left to do, so nothing can be other than reviewed."""
+    saved.check_base(saved.read(written(tmp_path, planned())), planned(BRIDGE, WEB))
 
 
 def test_another_value_from_which_to_change_counts_as_moved(tmp_path: Path) -> None:
@@ -130,3 +137,66 @@ def test_a_plan_that_cannot_be_written_says_where(tmp_path: Path) -> None:
     """The path and the system's word for it."""
     with pytest.raises(UsageError, match=r"cannot write the plan to .*nowhere"):
         saved.write(str(tmp_path / "nowhere/shop.plan"), DESIRED, LEASES, "", planned())
+
+
+def _write(path: Path) -> None:
+    saved.write(str(path), DESIRED, LEASES, "", planned())
+
+
+def test_only_a_plan_is_written_over(tmp_path: Path) -> None:
+    """A plan is; topology files, directories and links stay as they are, whatever they lead to."""
+    plan_file = Path(written(tmp_path, planned()))
+    before = plan_file.read_text()
+    _write(plan_file)
+    assert plan_file.read_text() != before
+    assert plan_file.stat().st_mode & 0o777 == 0o600
+    topology, folder, link = tmp_path / "shop.yaml", tmp_path / "folder", tmp_path / "link"
+    topology.write_text("name: shop\n")
+    folder.mkdir()
+    link.symlink_to(plan_file)
+    for path in (topology, folder, link):
+        with pytest.raises(UsageError, match="exists and is not a saved plan") as caught:
+            _write(path)
+        assert caught.value.hint
+    assert topology.read_text() == "name: shop\n"
+    assert link.is_symlink()
+    assert {path.name for path in tmp_path.iterdir()} == {"shop.plan", "shop.yaml", "folder", "link"}
+
+
+def test_a_plan_goes_into_a_pipe_or_device(tmp_path: Path) -> None:
+    """Which is written to and not replaced."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        _write(pipe)
+        assert os.read(reader, 27) == b'{"format":"reconciler-plan"'
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    _write(Path(os.devnull))
+    assert Path(os.devnull).is_char_device()
+
+
+def test_a_dash_is_no_file_for_a_plan() -> None:
+    """Standard output has the plan for people, or JSON."""
+    with pytest.raises(UsageError, match="not a file") as caught:
+        saved.check_target("-")
+    assert "-o json" in (caught.value.hint or "")
+
+
+def test_a_plan_that_cannot_be_finished_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The temporary file goes, the old plan stays."""
+    path = Path(written(tmp_path, planned()))
+    before = path.read_text()
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(UsageError, match="Input/output error"):
+        _write(path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_text() == before
