@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import signal
 from argparse import Namespace
 from collections.abc import Sequence
 
@@ -32,6 +33,11 @@ def run(args: Namespace, _: Console) -> int:
 
 
 def _become(program: list[str]) -> None:
+    for number in (
+        signal.SIGPIPE,
+        signal.SIGXFSZ,
+    ):  # Python ignores them, and what is ignored stays so over exec
+        signal.signal(number, signal.SIG_DFL)
     try:
         os.execvp(program[0], program)  # noqa: S606  # starting what the user typed is the whole point
     except OSError as error:

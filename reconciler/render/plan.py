@@ -108,7 +108,8 @@ def _right(entry: Entry, *, destroying: bool) -> str:
     because = ""
     if entry.verb is not Verb.CHANGE and not destroying:
         causes = {change.cause for change in entry.changes}
-        if causes == {Cause.DRIFT} or (entry.verb is Verb.CREATE and Cause.DRIFT in causes):
+        replaced_by_drift = entry.verb is Verb.REPLACE and entry.drift
+        if replaced_by_drift or causes == {Cause.DRIFT} or (entry.verb is Verb.CREATE and entry.drift):
             because = entries.note(Cause.DRIFT)
         elif len(causes) == 1 and entry.verb in (Verb.REPLACE, Verb.DELETE):
             because = entries.note(causes.pop())

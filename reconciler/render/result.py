@@ -131,16 +131,18 @@ def _not_started(outcomes: Sequence[Outcome]) -> str:
 
 def _interrupted(result: Result, again: str) -> str:
     assert result.interrupted is not None
-    tried = len(result.outcomes)
+    tried, total = len(result.outcomes), len(result.plan.changes)
+    done = sum(1 for outcome in result.outcomes if outcome.done)
     found = entries.entries(result.plan.changes)
     left = [entry for entry in found if any(number > tried for number, _ in entry.steps)]
-    done = f"{len(found) - len(left):,} of {counted(len(found), 'change')}"
-    lines = [f"Stopped by {result.interrupted.name} after {done}; nothing is half done."]
+    made = f"{done:,} of {counted(total, 'kernel change')} made"
+    lines = [f"Stopped by {result.interrupted.name}: {made}; nothing is half done."]
     if left:
         names = ", ".join(safe(entry.address) for entry in left[:_SHOWN])
         more = f" and {len(left) - _SHOWN:,} more" if len(left) > _SHOWN else ""
         lines.append(f"Left: {names}{more}.")
-    lines.append(f"Run `{again}` to go on.")
+    finished = done == total and result.remaining is None
+    lines.append("Nothing remains to be done." if finished else f"Run `{again}` to go on.")
     return "\n".join(lines) + "\n"
 
 

@@ -42,17 +42,19 @@ def attribute_name(name: str) -> str:
     return _NAMES.get(name, name)
 
 
-def value(name: str, held: Value) -> str:
+def value(attribute: str, held: Value) -> str:
     """The value of an attribute as a reader expects it."""
     match held:
         case None | "" | ():
             return "none"
         case bool():
             return "yes" if held else "no"
-        case int() if name in _HUNDREDTHS:
+        case int() if attribute in _HUNDREDTHS:
             return f"{held / 100:g} s"
-        case int() if name == "group":
+        case int() if attribute == "group":
             return hex(held)
+        case (str(netns), str(name)) if attribute == "peer":
+            return f"{safe(name)} {f'in {safe(netns)}' if netns else 'on the host'}"
         case tuple():
             return safe(", ".join(held))
         case _:

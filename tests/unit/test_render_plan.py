@@ -184,6 +184,20 @@ def test_five_hundred_endpoints_are_five_hundred_lines() -> None:
     assert lines[-1] == "Plan: 500 to create.  2 unchanged."
 
 
+def test_a_replacement_by_drift_reads_well() -> None:
+    """The head line says drift, and the two ends of a pair are named with their places."""
+    host, _ = pair("web", "lan0")
+    peer = AttributeChange("peer", LinkRef(HOST, "foo0"), LinkRef("lab.web", "eth0"), DRIFT, forces=True)
+    name = "sandbox/web/endpoint/eth0"
+    changes = (
+        delete(host, name, DECLARED, attributes=(peer,), replaces=("peer",)),
+        create(host, name, "web", attributes=(peer,), replaces=("peer",)),
+    )
+    head, row = render.text(view(Plan("lab", changes)), PLAIN).splitlines()[2:4]
+    assert head.split() == ["-/+", name, "lab.yaml:5", "drift"]
+    assert row == "      peer (host end)  foo0 on the host → eth0 in lab.web  forces replacement"
+
+
 def test_long_lists_of_names_are_cut_at_the_end() -> None:
     """The names after the sums stay few; the list above has them all."""
     gone = tuple(delete(Netns(netns=f"lab.s{n}"), f"sandbox/s{n}") for n in range(30))

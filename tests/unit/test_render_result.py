@@ -71,13 +71,23 @@ def test_a_failure_names_object_place_and_next_step(snapshot: SnapshotAssertion)
 
 
 def test_an_interruption_says_what_is_left() -> None:
-    """After Ctrl-C: how many are complete, which are not, and the command that goes on."""
+    """After Ctrl-C: how much the kernel was given, what is incomplete, and the command that goes on."""
     stopped = Result(PLAN, (Outcome(WEB), Outcome(DMZ)), interrupted=signal.SIGINT, configured=0.1)
     assert text(stopped) == (
-        "Stopped by SIGINT after 1 of 3 changes; nothing is half done.\n"
+        "Stopped by SIGINT: 2 of 4 kernel changes made; nothing is half done.\n"
         "Left: network/dmz, sandbox/web/endpoint/eth0.\n"
         "Run `reconciler apply lab.yaml` to go on.\n"
     )
+
+
+def test_an_interruption_after_the_last_change_asks_for_nothing() -> None:
+    """A signal that comes while waiting, when everything is made, leaves nothing to go on with."""
+    stopped = Result(PLAN, tuple(map(Outcome, PLAN.changes)), interrupted=signal.SIGTERM)
+    assert text(stopped) == (
+        "Stopped by SIGTERM: 4 of 4 kernel changes made; nothing is half done.\nNothing remains to be done.\n"
+    )
+    failed = (*map(Outcome, PLAN.changes[:3]), Outcome(PORT, error=BUSY))
+    assert "to go on" in text(Result(PLAN, failed, interrupted=signal.SIGTERM))
 
 
 def test_a_difference_after_applying_shows_both_values() -> None:
