@@ -1,7 +1,8 @@
 """Every command and every flag: the argparse tree, with suggestions for what was mistyped.
 
 Imports argparse only. Global flags are accepted before and after the command; a flag also has an environment variable
-where a whole session may want it. Usage errors end the process with exit code 2 and say what was probably meant.
+where a whole session may want it. A mistake is raised as `Mistyped` and says what was probably meant; what it looks
+like is decided by those who print it, since even a broken command line may ask for JSON.
 """
 
 from __future__ import annotations
@@ -21,6 +22,18 @@ if TYPE_CHECKING:
 
 PROGRAM = "reconciler"
 _USAGE = 2
+_TAKEN = (
+    0,
+    1,
+    2,
+    3,
+    5,
+    6,
+    7,
+    8,
+    130,
+    143,
+)  # by errors.Exit; only "changes are pending" can have another number
 _CHOICE = re.compile(r"invalid choice: '(.*?)'")
 
 _EPILOG = """\
@@ -43,26 +56,49 @@ class _Parser(argparse.ArgumentParser):
         fail(message, hint)
 
 
+class Mistyped(Exception):
+    """A command line that makes no sense: what is wrong and what to do. Here because errors.py is not imported yet."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
 def fail(message: str, hint: str) -> NoReturn:
-    """End with a usage error."""
-    clean = message.encode("unicode_escape").decode("ascii") if not message.isprintable() else message
-    sys.stderr.write(f"error: {clean}\n  {hint}\n")
-    sys.exit(_USAGE)
+    """Raise a usage error."""
+    raise Mistyped(message, hint)
+
+
+def wants_json(argv: Sequence[str]) -> bool:
+    """Whether a command line that could not be understood asked for JSON."""
+    head = _split(list(argv))[0]
+    pairs = zip(head, [*head[1:], ""], strict=False)
+    return any(
+        word in ("-ojson", "--output=json") or (word in ("-o", "--output") and value == "json")
+        for word, value in pairs
+    )
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    """The parsed command line. Exits for --help and for mistakes."""
+    """The parsed command line. Exits when asked for help, raises Mistyped for mistakes."""
     head, tail = _split(argv)
     parser = _build()
     # A bare --exit-code must not swallow the path behind it; only --exit-code=N carries a value.
     args, unknown = parser.parse_known_args(
         ["--exit-code=4" if word == "--exit-code" else word for word in head]
     )
+    if args.command is None and args.version:
+        args.command = "version"
     if args.command is None:
+        if wants_json(argv):
+            fail("no command was given", f"run `{PROGRAM} --help` to see what is possible")
         parser.print_help(sys.stderr)
         sys.exit(_USAGE)
     if unknown:
         _refuse(unknown[0], args.command, parser)
+    if args.command == "help":
+        _help(args.topic, parser)
     if args.command == "exec":
         args.program = tail
     return _with_defaults(args)
@@ -98,9 +134,22 @@ def _meant(word: str, known: Sequence[str]) -> str:
     return f"did you mean '{close[0]}'?" if close else ""
 
 
+def _help(topic: str | None, parser: argparse.ArgumentParser) -> NoReturn:
+    """`help COMMAND` is `COMMAND --help`."""
+    if topic is not None and topic not in _COMMANDS:
+        fail(f"there is no command '{topic}'", _meant(topic, list(_COMMANDS)) or f"run `{PROGRAM} help`")
+    (parser if topic is None else _of(parser, topic)).print_help()
+    sys.exit(0)
+
+
 def _options(parser: argparse.ArgumentParser, command: str) -> list[str]:
-    chosen = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices[command]  # noqa: SLF001  # argparse offers no other way to ask
-    return [option for action in chosen._actions for option in action.option_strings]  # noqa: SLF001
+    return [option for action in _of(parser, command)._actions for option in action.option_strings]  # noqa: SLF001
+
+
+def _of(parser: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
+    commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))  # noqa: SLF001  # argparse offers no other way to ask
+    found: argparse.ArgumentParser = commands.choices[command]
+    return found
 
 
 def _with_defaults(args: argparse.Namespace) -> argparse.Namespace:
@@ -118,6 +167,8 @@ def _with_defaults(args: argparse.Namespace) -> argparse.Namespace:
     for name, value in defaults.items():
         if not hasattr(args, name):
             setattr(args, name, value)
+    if not args.state_dir:
+        fail("--state-dir is empty", "name a directory, or leave the flag out")
     return args
 
 
@@ -134,6 +185,7 @@ def _build() -> argparse.ArgumentParser:
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("-V", "--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", title="commands", parser_class=_Parser
     )
@@ -252,13 +304,19 @@ def _explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("field", nargs="?", default="", metavar="FIELD", help="such as networks.*.subnets")
 
 
+def _topic(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("topic", nargs="?", metavar="COMMAND", help="of which command")
+
+
 def _nothing(_: argparse.ArgumentParser) -> None:
     """A command without arguments of its own."""
 
 
 def _code(text: str) -> int:
     if not text.isdecimal() or not 0 <= int(text) <= 255:
-        raise argparse.ArgumentTypeError(f"'{text}' is no exit code: a number from 0 to 255 is needed")
+        raise argparse.ArgumentTypeError(f"'{text}' is no exit code: a number from 4 to 255 is needed")
+    if int(text) in _TAKEN:
+        raise argparse.ArgumentTypeError(f"exit code {int(text)} means something else already")
     return int(text)
 
 
@@ -286,4 +344,5 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "explain": ("describe a field of the topology file", _explain),
     "schema": ("print the JSON Schema of the topology file", _nothing),
     "version": ("print the version", _nothing),
+    "help": ("explain a command, as its --help does", _topic),
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,19 +29,18 @@ class Console:
 
     def result(self, text: str) -> None:
         """Print what was asked for, at once: a plan is read while it is applied."""
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        _print(text)
 
     def success(self, text: str) -> None:
         """Print what only says that all is well: `--quiet` leaves it out."""
         if not self.quiet:
-            sys.stdout.write(text)
+            _print(text)
 
     def document(self, document: dict[str, Any]) -> None:
         """Print a JSON document, which is then the whole of standard output."""
         from ..render import documents
 
-        sys.stdout.write(documents.text(document))
+        _print(documents.text(document))
 
     def notice(self, text: str) -> None:
         """Mention something beside the result."""
@@ -48,10 +48,12 @@ class Console:
             sys.stderr.write(text)
 
     def problem(self, text: str) -> None:
-        """Say what is wrong."""
-        sys.stdout.flush()
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        """Say what is wrong, whatever became of the other stream; the exit code says it as well."""
+        with suppress(OSError):
+            sys.stdout.flush()
+        with suppress(OSError):
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
     def can_ask(self) -> bool:
         """Whether a person sits at the other end."""
@@ -62,7 +64,27 @@ class Console:
         sys.stdout.flush()
         sys.stderr.write(f"{question} [y/N] ")
         sys.stderr.flush()
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
+        try:
+            answer = sys.stdin.readline()
+        except KeyboardInterrupt:
+            sys.stderr.write("\nNothing was done.\n")
+            raise
+        if not answer.endswith("\n"):  # Ctrl-D leaves the cursor behind the question
+            sys.stderr.write("\n")
+        return answer.strip().lower() in ("y", "yes")
+
+
+def _print(text: str) -> None:
+    """Write a result out. Raises ReconcilerError when it is lost, but for a reader that went away."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        from ..errors import ReconcilerError
+
+        raise ReconcilerError(f"cannot write to standard output: {error.strerror or error}") from error
 
 
 def open_console(args: Namespace) -> Console:

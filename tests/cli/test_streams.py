@@ -83,6 +83,49 @@ def test_a_reader_that_went_away_is_no_crash(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+def shell(command: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    """What a shell line comes to in which `$R` is the reconciler."""
+    return subprocess.run(
+        ["/bin/sh", "-c", command],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=directory,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "R": f"{sys.executable} -m reconciler",
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["schema", "--help", "-o json validate lab.yaml", "config lab.yaml", "-o json validate none.yaml"],
+)
+def test_a_full_disk_is_one_clear_error(topology: Path, words: str) -> None:
+    """No traceback, and never exit code 0 for a result that was lost."""
+    done = shell(f"$R {words} > /dev/full", topology.parent)
+    known = (
+        "no such file" if "none.yaml" in words else "cannot write to standard output: No space left on device"
+    )
+    assert (done.returncode, done.stderr.count("error: "), known in done.stderr) == (
+        2 if "none.yaml" in words else 1,
+        1,
+        True,
+    )
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-", "2>&-"])
+def test_a_closed_stream_is_no_crash(topology: Path, closed: str) -> None:
+    """What is written to it goes nowhere, and the exit code is that of the command."""
+    assert shell(f"$R validate lab.yaml {closed}", topology.parent).returncode == 0
+    broken = shell(f"$R -q validate none.yaml {closed}", topology.parent)
+    assert broken.returncode == 2
+    assert "AttributeError" not in broken.stderr
+
+
 @pytest.mark.parametrize(
     "words", [("--help",), ("version",), ("validate", "lab.yaml"), ("config", "lab.yaml")]
 )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import ROOT, Run
 
 COMMANDS = (
-    "validate config plan apply destroy status show exec explain schema version".split()  # noqa: SIM905
+    "validate config plan apply destroy status show exec explain schema version help".split()  # noqa: SIM905
 )
 
 
@@ -35,6 +36,11 @@ def test_every_command_has_help(run: Run, command: str) -> None:
         (("plam",), "there is no command 'plam'", "did you mean 'plan'?"),
         (("plan", "--exitcode"), "'plan' knows no flag '--exitcode'", "did you mean '--exit-code'?"),
         (("plan", "--exit-code=x"), "'x' is no exit code", "--help"),
+        (("plan", "--exit-code=3"), "exit code 3 means something else already", "--help"),
+        (("status", "--exit-code=143"), "exit code 143 means something else already", "--help"),
+        (("apply", "--max-deletes", "-1"), "--max-deletes", "--help"),
+        (("plan", "--state-dir", ""), "--state-dir is empty", "name a directory"),
+        (("help", "plam"), "there is no command 'plam'", "did you mean 'plan'?"),
         (("apply", "--timeout", "soon"), "'soon' is no time", "--help"),
         (("--color", "purple", "plan"), "purple", "--help"),
         (("schema", "lab.yaml"), "'lab.yaml' is one argument too many for 'schema'", "--help"),
@@ -54,6 +60,42 @@ def test_a_usage_error_says_what_and_what_instead(
     assert result.stderr.startswith("error: ")
     assert message in result.stderr
     assert hint in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("-o", "json", "plam"), ("plan", "--output=json", "--frob"), ("destroy", "-ojson", "--timeout")]
+)
+def test_a_usage_error_as_json(run: Run, words: tuple[str, ...]) -> None:
+    """Whoever asked for JSON gets the mistake as JSON, and on standard error in words."""
+    result = run(*words)
+    assert result.returncode == 2
+    error = json.loads(result.stdout)["error"]
+    assert error["exit_code"] == 2
+    assert f"error: {error['message']}\n  {error['hint']}\n" == result.stderr
+
+
+@pytest.mark.parametrize("words", [("--version",), ("-V",), ("version",)])
+def test_every_way_to_ask_for_the_version(run: Run, words: tuple[str, ...]) -> None:
+    """The flag of most programs works like the command."""
+    result = run(*words)
+    assert (result.returncode, result.stdout.split()[0], result.stderr) == (0, "reconciler", "")
+
+
+def test_help_is_a_command_too(run: Run) -> None:
+    """Alone it is --help, with a command that command's."""
+    assert run("help").stdout == run("--help").stdout
+    assert run("help", "apply").stdout == run("apply", "--help").stdout
+    assert "--allow-empty" in run("help", "apply").stdout
+
+
+def test_a_deleted_directory_is_called_that(run: Run, tmp_path: Path) -> None:
+    """Not 'no such file', which names nothing that the reader could look for."""
+    code = "import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')"
+    (tmp_path / "sitecustomize.py").write_text(code)
+    result = run("validate", env={"PYTHONPATH": f"{tmp_path}:{ROOT}"})
+    assert result.returncode == 1
+    assert "the directory in which this runs was deleted" in result.stderr
+    assert "cd /" in result.stderr
 
 
 def test_no_command_prints_help_as_an_error(run: Run) -> None:
