@@ -62,9 +62,9 @@ class Console:
     def ask(self, question: str) -> bool:
         """A yes or no from the person; anything but yes is no."""
         sys.stdout.flush()
-        sys.stderr.write(f"{question} [y/N] ")
-        sys.stderr.flush()
         try:
+            sys.stderr.write(f"{question} [y/N] ")
+            sys.stderr.flush()
             answer = sys.stdin.readline()
         except KeyboardInterrupt:
             sys.stderr.write("\nNothing was done.\n")

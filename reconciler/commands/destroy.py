@@ -6,10 +6,11 @@ from argparse import Namespace
 
 from .. import expand
 from ..apply import Options
-from ..errors import TopologyError
+from ..errors import Exit, TopologyError
 from ..model import Leases
 from ..sides import Desired
 from ..state import Store
+from . import leftovers
 from .apply import Job, carry_out
 from .console import Console
 from .inputs import inputs, refuse_both, state_dir, topology_name
@@ -20,7 +21,11 @@ def run(args: Namespace, console: Console) -> int:
     refuse_both(args)
     job = _by_name(args) if args.name else _by_files(args, console)
     with job.store.lock():
-        return carry_out(job, console, Options(wait=False), yes=args.yes)
+        links = leftovers.derived(job.store)
+        code = carry_out(job, console, Options(wait=False), yes=args.yes)
+        if code == Exit.OK:
+            leftovers.mention(job.desired.topology, links, console)
+        return code
 
 
 def _by_name(args: Namespace) -> Job:

@@ -72,8 +72,16 @@ def _scope(topology: str, directory: Path) -> Scope:
 
 
 def _mark(found: Found) -> marks.Owner | None:
-    obj = found.object
-    return marks.owner(obj.alias) if isinstance(obj, Link | Netns) else None
+    """Whose mark an object carries; a namespace's counts only under the name that belongs to it, as everywhere."""
+    match found.object:
+        case Link(alias=alias):
+            return marks.owner(alias)
+        case Netns(netns=netns, alias=alias) if (owner := marks.owner(alias)) is not None:
+            return (
+                owner if netns == names.netns(owner.topology, owner.origin.removeprefix("sandbox/")) else None
+            )
+        case _:
+            return None
 
 
 # ------------------------------------------------------------------------------------------------------ what is there

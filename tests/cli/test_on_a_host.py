@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -129,9 +130,25 @@ def test_half_a_file_deletes_no_more_than_it_may(world: World) -> None:
 @pytest.mark.usefixtures("lab")
 def test_a_terminal_is_asked(world: World, answer: str, code: int, left: list[str]) -> None:
     """Yes does it, anything else does nothing."""
+    returned, seen, _ = answered(world, answer.encode() + b"\n")
+    assert b"This deletes 5 objects. Go on? [y/N]" in seen
+    assert returned == code
+    assert world.netns() == left
+
+
+@pytest.mark.usefixtures("lab")
+def test_an_interrupted_question_is_a_no(world: World) -> None:
+    """Ctrl-C at the question ends the line and says that nothing was done."""
+    returned, _, after = answered(world, signal.SIGINT)
+    assert (returned, after.replace(b"\r", b"")) == (130, b"\nNothing was done.\n")
+    assert world.netns() == ["lab.db", "lab.web"]
+
+
+def answered(world: World, answer: bytes | signal.Signals) -> tuple[int, bytes, bytes]:
+    """A destroy on a terminal: the exit code, what is seen up to the question, and what follows the answer."""
     ours, theirs = pty.openpty()
 
-    def destroy() -> tuple[int, bytes]:
+    def destroy() -> tuple[int, bytes, bytes]:
         command = [sys.executable, "-m", "reconciler", "destroy", "--name", "lab"]
         environment = {**os.environ, **world.environment()}
         pid = os.posix_spawn(
@@ -141,23 +158,28 @@ def test_a_terminal_is_asked(world: World, answer: str, code: int, left: list[st
             file_actions=[(os.POSIX_SPAWN_DUP2, theirs, fd) for fd in (0, 2)],
         )
         os.close(theirs)
-        seen = b""
-        while b"[y/N]" not in seen:
+        seen, after = b"", b""
+        while b"[y/N] " not in seen:
             seen += os.read(ours, 4096)
-        os.write(ours, answer.encode() + b"\n")
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), seen
+        if isinstance(answer, bytes):
+            os.write(ours, answer)
+        else:
+            os.kill(pid, answer)
+        with suppress(OSError):  # what the end of a terminal is on Linux
+            while part := os.read(ours, 4096):
+                after += part
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), seen, after
 
-    returned, seen = world.call(destroy)
-    os.close(ours)
-    assert b"This deletes 5 objects. Go on? [y/N]" in seen
-    assert returned == code
-    assert world.netns() == left
+    try:
+        return world.call(destroy)
+    finally:
+        os.close(ours)
 
 
 def test_a_saved_plan_is_applied_or_refused(world: World, lab: Path) -> None:
     """It fits once; afterwards its base has moved, and options beside it are a mistake."""
     world.write("lab.yaml", WITHOUT_DB)
-    out = world.write("lab.plan", "")
+    out = lab.with_name("lab.plan")
     world.reconciler("plan", lab, "--out", out)
     world.reconciler("apply", out, lab, "--yes", exit=2)
     world.reconciler("apply", out, exit=5)
@@ -187,6 +209,32 @@ def test_destroy_by_name_needs_no_files(world: World, lab: Path) -> None:
     again = world.reconciler("destroy", "--name", "lab", "--yes")
     assert again.stdout == "Nothing to destroy: this host holds nothing of topology 'lab'.\n"
     assert not world.call(world.state_dir.exists)
+
+
+def test_destroy_names_what_it_leaves(world: World, lab: Path) -> None:
+    """Namespaces and links with names of the topology and no mark stay, and are mentioned with their removal."""
+    world.run("ip", "netns", "add", "lab.mine")
+    world.run("ip", "link", "add", "alien0", "type", "bridge")
+    world.run("ip", "link", "property", "add", "dev", "alien0", "altname", "lab.alien")
+    world.run("ip", "link", "set", "lab-db-eth0", "alias", "")
+    world.run("ip", "-n", "lab.db", "link", "set", "eth0", "alias", "")
+    world.run("ip", "link", "add", "bystander", "type", "bridge")
+    told = [
+        "left: link alien0 is not marked as ours (ip link delete alien0 removes it)",
+        "left: namespace lab.mine is not marked as ours (ip netns delete lab.mine removes it)",
+    ]
+    assert world.reconciler("destroy", lab, "--yes").stderr.splitlines() == told
+    assert world.reconciler("destroy", lab, "--yes").stderr.splitlines() == told
+    assert world.reconciler("destroy", lab, "--yes", "-q").stderr == ""
+    assert world.netns() == ["lab.mine"]
+
+
+def test_show_does_not_believe_a_forged_mark(world: World, lab: Path) -> None:
+    """A namespace with the mark of another's name on its loopback is foreign, as it is to apply."""
+    world.run("ip", "netns", "add", "forged")
+    world.run("ip", "-n", "forged", "link", "set", "lo", "alias", "reconciler:lab:sandbox/web")
+    assert "namespace forged   foreign" in world.reconciler("show", lab, "--netns", "forged").stdout
+    assert "forged" not in world.reconciler("show").stdout
 
 
 def test_a_held_lock_is_exit_code_6(world: World, lab: Path) -> None:
