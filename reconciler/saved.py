@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,16 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import serial
+from . import marks, serial
 from .errors import Refused, UsageError
 from .model import Leases
-from .objects import Key
+from .objects import HOST, KernelObject, Key, Link, LinkRef, Netns, Veth
 from .plan import Change, Plan
 from .sides import Declared, Desired, Requirement
 
 FORMAT, VERSION = "reconciler-plan", "1.0"
 _SNIFF = f'{{"format":"{FORMAT}"'.encode()
 _LIMIT = 256 << 20
+_NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,30}[a-z0-9])?")
 Step = tuple[str, Key, str]
 
 
@@ -71,7 +73,7 @@ def write(path: str, desired: Desired, leases: Leases, digest: str, plan: Plan) 
         "format_version": VERSION,
         "topology": desired.topology,
         "digest": digest,
-        "leases": {"networks": dict(leases.networks), "endpoints": dict(leases.endpoints)},
+        "leases": serial.leases_to_data(leases),
         "objects": [
             {"object": serial.to_data(d.object), "origin": d.origin, "mark": serial.mark_to_data(d.mark)}
             for d in desired.objects.values()
@@ -122,14 +124,16 @@ def read(path: str) -> SavedPlan:
         data = json.loads(Path(path).read_text())
     except OSError as error:
         raise UsageError(f"cannot read the plan {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is not a plan: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not a plan: {error}", hint="plan again") from error
+    if not isinstance(data, dict):
+        raise UsageError(f"{path} is not a plan", hint="plan again")
     if data.get("format_version") != VERSION:
         version = data.get("format_version")
         raise UsageError(f"{path} has plan format {version}, this version reads {VERSION}", hint="plan again")
     try:
         return _decode(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise UsageError(f"{path} is not a plan that can be read: {error}", hint="plan again") from error
 
 
@@ -159,7 +163,7 @@ def _step(change: Change) -> list[Any]:
 
 def _tuple(step: list[Any]) -> Step:
     action, key, content = step
-    return (str(action), tuple(key), str(content))
+    return (str(action), serial.key_from_data(key), str(content))
 
 
 def _words(step: Step) -> str:
@@ -168,17 +172,52 @@ def _words(step: Step) -> str:
 
 
 def _decode(data: Mapping[str, Any]) -> SavedPlan:
-    objects = [
-        Declared(serial.from_data(item["object"]), str(item["origin"]), serial.mark_from_data(item["mark"]))
-        for item in data["objects"]
-    ]
-    requirements = tuple(
-        Requirement(tuple(key), str(origin), serial.mark_from_data(mark), str(what), kind)
-        for key, origin, mark, what, kind in data["requirements"]
+    topology = data["topology"]
+    if not isinstance(topology, str) or not _NAME.fullmatch(topology):
+        raise ValueError(f"{topology!r} cannot be the name of a topology")
+    objects = [_declared(item, topology) for item in data["objects"]]
+    desired = Desired(
+        topology, {d.object.key: d for d in objects}, tuple(map(_requirement, data["requirements"]))
     )
-    leases = Leases(
-        {name: tuple(values) for name, values in data["leases"]["networks"].items()},
-        {name: tuple(values) for name, values in data["leases"]["endpoints"].items()},
-    )
-    desired = Desired(str(data["topology"]), {d.object.key: d for d in objects}, requirements)
+    if len(desired.objects) != len(objects):
+        raise ValueError("an object is there twice")
+    leases = serial.leases_from_data(data["leases"])
     return SavedPlan(desired, leases, str(data["digest"]), tuple(_tuple(step) for step in data["steps"]))
+
+
+def _declared(item: Mapping[str, Any], topology: str) -> Declared:
+    obj = serial.from_data(item["object"])
+    serial.check_desired(obj)
+    _check_owner(obj, topology)
+    return Declared(obj, str(item["origin"]), serial.mark_from_data(item["mark"]))
+
+
+def _check_owner(obj: KernelObject, topology: str) -> None:
+    """What is made must be of this topology, or nobody would find it again; given namespaces have another form."""
+    where = [obj.netns]
+    match obj:
+        case Netns():
+            if not _is_name(obj.netns):
+                raise ValueError(f"{obj.netns!r} cannot be the name of a namespace")
+        case Link(kind=Veth(peer=LinkRef() as peer)):
+            where.append(peer.netns)
+        case _:
+            pass
+    for netns in where:
+        if _is_name(netns) and not netns.startswith(f"{topology}."):
+            raise ValueError(f"namespace '{netns}' is not of topology '{topology}'")
+    if isinstance(obj, Netns | Link):
+        owner = marks.owner(obj.alias)
+        if owner is None or owner.topology != topology:
+            raise ValueError(f"{obj.kind_name} {obj.key[-1]} has no mark of topology '{topology}'")
+
+
+def _is_name(netns: str) -> bool:
+    return netns != HOST and not netns.startswith(("/", "pid:"))
+
+
+def _requirement(item: Any) -> Requirement:
+    key, origin, mark, what, kind = item
+    if kind is not None and not isinstance(kind, str):
+        raise ValueError(f"{kind!r} is no kind of link")
+    return Requirement(serial.key_from_data(key), str(origin), serial.mark_from_data(mark), str(what), kind)

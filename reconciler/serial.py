@@ -1,23 +1,32 @@
-"""Kernel objects, changes and places to JSON data and back. Pure; used for saved plans, the journal and the record
-of what was applied.
+"""Kernel objects and places to JSON data and back. Pure; used for saved plans, the journal and the record of what was
+applied.
 
-Absent fields are None, so that the files stay small. Reading checks shapes and raises ValueError: a saved plan can
-come from another machine or another version, and nothing of it may be believed unread.
+Absent fields are None, so that the files stay small. Reading raises ValueError for anything that the kernel could not
+be asked for: a saved plan can come from another machine or another version, and what is wrong in it must be noticed
+before the first change, not by the hundredth. So every value is checked by what it stands for: a prefix is parsed, a
+number is within the kernel's range, a name is one that the topology file could have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import fields
+from functools import lru_cache
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 from .errors import Mark
+from .model import Leases
+from .names import IFNAMSIZ
 from .objects import (
+    HOST,
     Address,
     Bridge,
     BridgePort,
     FdbEntry,
     KernelObject,
+    Key,
     Link,
     LinkKind,
     LinkRef,
@@ -66,7 +75,7 @@ def _plain(obj: Any) -> Data:
 
 
 def from_data(data: object) -> KernelObject:
-    """The object that `to_data` described. Raises ValueError for anything else."""
+    """The object that `to_data` described. Raises ValueError for anything else, and for values that cannot be."""
     try:
         return _from_data(_mapping(data))
     except (TypeError, KeyError) as error:
@@ -86,27 +95,180 @@ def _from_data(data: Data) -> KernelObject:
     if "altnames" in values:
         values["altnames"] = _texts(values["altnames"])
     obj: KernelObject = _checked(cls(**values))
+    if isinstance(obj, Route):
+        _check_families(obj)
     return obj
 
 
 def _kind_from_data(data: Data) -> LinkKind:
     rest = {name: value for name, value in data.items() if name != "kind"}
     if data["kind"] not in _KINDS:
-        return OtherKind(kind=str(data["kind"]))
+        return _checked_kind(OtherKind(kind=str(data["kind"])))
     if "peer" in rest:
         rest["peer"] = LinkRef(*_texts(rest["peer"]))
-    kind: LinkKind = _checked(_KINDS[data["kind"]](**rest))
+    return _checked_kind(_KINDS[data["kind"]](**rest))
+
+
+def _checked_kind(obj: LinkKind) -> LinkKind:
+    kind: LinkKind = _checked(obj)
     return kind
 
 
+def check_desired(obj: KernelObject) -> None:
+    """Raise ValueError for an object that can be observed, but that no topology can ask for."""
+    match obj:
+        case Link(kind=Bridge()) | Link(kind=Veth(peer=LinkRef())) if (
+            obj.mtu is None or obj.mtu <= _LARGEST_MTU
+        ):
+            return
+        case Netns() | Address() | Port(master=str()) | Sysctl(value=str()) | Route(type=str()):
+            return
+        case _:
+            raise ValueError(f"{obj.kind_name} {obj.key[-1]!r} is nothing that can be made")
+
+
+def key_from_data(data: object) -> Key:
+    """The key of a kernel object from a JSON array. Raises ValueError for what cannot be one."""
+    kind, *rest = _texts(data)
+    cls = _CLASSES.get(kind)
+    if cls is None or len(rest) != len(_KEY_PARTS[kind]):
+        raise ValueError(f"not the key of a kernel object: {data!r}")
+    for name, value in zip(_KEY_PARTS[kind], rest, strict=True):
+        if name not in _NUMBERS:
+            _check(cls, name, value)
+        elif not value.isdecimal() or not value.isascii() or len(value) > _DIGITS:
+            raise ValueError(f"{name} is {value!r}")
+    return (kind, *rest)
+
+
+# ----------------------------------------------------------------------------------------------- what a value must be
+
+_KEY_PARTS: Mapping[str, tuple[str, ...]] = {
+    "netns": ("netns",),
+    "link": ("netns", "name"),
+    "port": ("netns", "name"),
+    "address": ("netns", "link", "address"),
+    "route": ("netns", "to", "table", "metric"),
+    "sysctl": ("netns", "path"),
+}
+_NUMBERS = ("table", "metric")
+_DIGITS = 10
+_NAME = re.compile(r"[A-Za-z0-9_.@+-]+")
+_ENTRY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,254}")
+_PID = re.compile(r"pid:[1-9][0-9]{0,9}")
+_PARAMETER = re.compile(r"net(/[A-Za-z0-9_.:@+-]+){2,}")
+_VALUE = re.compile(r"[\x20-\x7e\t]*")
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_ALTNAME = re.compile(r"[\x21-\x2e\x30-\x7e]{1,127}")
+_LENGTH = re.compile(r"/[0-9]{1,3}$")
+_ADDRGEN = ("eui64", "none", "stable_secret", "random")
+_ROUTES = ("unicast", "blackhole", "unreachable", "prohibit")
+_U32 = 2**32 - 1
+_S32 = 2**31 - 1
+_LARGEST_MTU = 65535
+
+
+def _is_interface(text: str) -> bool:
+    return text not in (".", "..") and len(text) <= IFNAMSIZ and _NAME.fullmatch(text) is not None
+
+
+@lru_cache(4096)
+def _is_netns(text: str) -> bool:
+    if text.startswith("/"):
+        return len(text) < 4096 and text.isprintable()
+    return text == HOST or (_PID if ":" in text else _ENTRY).fullmatch(text) is not None
+
+
+def _is_parameter(path: str) -> bool:
+    parts = path.split("/")
+    return _PARAMETER.fullmatch(path) is not None and not {".", ".."} & set(parts)
+
+
+def _parses(parse: Callable[[str], object], *, prefix: bool = False) -> Callable[[str], bool]:
+    """`prefix`: a length follows, as a number. The parsers would take a netmask, or nothing at all."""
+
+    def check(text: str) -> bool:
+        parse(text)  # raises ValueError itself, with better words
+        return "%" not in text and prefix == (_LENGTH.search(text) is not None)
+
+    return check
+
+
+def _within(low: int, high: int) -> Callable[[int], bool]:
+    return lambda number: low <= number <= high
+
+
+def _is_peer(peer: LinkRef) -> bool:
+    return _is_netns(peer.netns) and _is_interface(peer.name)
+
+
+_Checks = Mapping[str, Callable[[Any], bool]]
+_COMMON: _Checks = {
+    "netns": _is_netns,
+    "name": _is_interface,
+    "link": _is_interface,
+    "master": _is_interface,
+    "dev": _is_interface,
+    "alias": lambda text: text.isprintable() and len(text.encode()) < 256,
+    "altnames": lambda names: all(_ALTNAME.fullmatch(name) for name in names),
+    "addrgen": _ADDRGEN.__contains__,
+    "mac": lambda text: _MAC.fullmatch(text) is not None,
+    "mtu": _within(68, _S32),
+    "group": _within(0, _U32),
+    "ageing_time": _within(0, _U32),
+    "forward_delay": _within(0, _U32),
+    "peer": _is_peer,
+    "to": _parses(ip_network, prefix=True),
+    "source": _parses(ip_network, prefix=True),
+    "via": _parses(ip_address),
+    "src": _parses(ip_address),
+    "dst": _parses(ip_address),
+    "address": _parses(ip_address),
+    "table": _within(1, _U32),
+    "metric": _within(0, _U32),
+    "priority": _within(0, _U32),
+    "type": _ROUTES.__contains__,
+    "action": str.isprintable,
+    "kind": str.isprintable,
+    "path": _is_parameter,
+    "value": lambda text: _VALUE.fullmatch(text) is not None,
+}
+_CHECKS: Mapping[type, _Checks] = {
+    Netns: {**_COMMON, "netns": lambda text: _ENTRY.fullmatch(text) is not None},
+    Address: {**_COMMON, "address": _parses(ip_interface, prefix=True)},
+    Link: {name: check for name, check in _COMMON.items() if name != "kind"},
+    OtherKind: {"kind": str.isprintable},
+}
+
+
+def _check(cls: type, name: str, value: Any) -> None:
+    check = _CHECKS.get(cls, _COMMON).get(name)
+    try:
+        fits = check is None or check(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    if not fits:
+        raise ValueError(f"{name} is {value!r}")
+
+
 def _checked(obj: Any) -> Any:
-    """`obj` if every plain field holds what its annotation says; what is written to the kernel must be of its type."""
+    """`obj` if every field holds what its annotation says, and a value that the kernel may be asked for."""
     for item in fields(obj):
-        wanted = _TYPES.get(str(item.type).removesuffix(" | None"))
         value = getattr(obj, item.name)
-        if wanted is not None and value is not None and type(value) is not wanted:
+        if value is None:
+            continue
+        wanted = _TYPES.get(str(item.type).removesuffix(" | None"))
+        if wanted is not None and type(value) is not wanted:
             raise ValueError(f"{item.name} is {value!r}")
+        _check(type(obj), item.name, value)
     return obj
+
+
+def _check_families(route: Route) -> None:
+    family = ip_network(route.to).version
+    for name, other in (("via", route.via), ("src", route.src)):
+        if other is not None and ip_address(other).version != family:
+            raise ValueError(f"{name} is {other!r}, of another family than {route.to}")
 
 
 def _texts(data: object) -> tuple[str, ...]:
@@ -119,6 +281,31 @@ def _mapping(data: object) -> Data:
     if not isinstance(data, dict):
         raise ValueError(f"expected a JSON object, found {type(data).__name__}")
     return data
+
+
+def leases_to_data(leases: Leases) -> Data:
+    """Leases as JSON data."""
+    return {"networks": dict(leases.networks), "endpoints": dict(leases.endpoints)}
+
+
+def leases_from_data(data: object) -> Leases:
+    """The leases that `leases_to_data` described. Raises ValueError for anything else."""
+    held = _mapping(data)
+    try:
+        networks, endpoints = _mapping(held["networks"]), _mapping(held["endpoints"])
+    except KeyError as error:
+        raise ValueError(f"no leases: {error} is missing") from error
+    return Leases(
+        {name: _parsed(texts, ip_network) for name, texts in networks.items()},
+        {name: _parsed(texts, ip_address) for name, texts in endpoints.items()},
+    )
+
+
+def _parsed(data: object, parse: Callable[[str], object]) -> tuple[str, ...]:
+    texts = _texts(data)
+    for text in texts:
+        parse(text)
+    return texts
 
 
 def mark_to_data(mark: Mark | None) -> list[Any] | None:

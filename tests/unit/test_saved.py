@@ -121,10 +121,42 @@ def _damaged(data: dict[str, Any], way: str) -> str:
             data["requirements"][0] = ["x"]
         case "mark":
             data["objects"][0]["mark"] = "shop.yaml:3"
+        case "deep":
+            return json.dumps(data)[:-1] + ',"x":' + "[" * 100_000
+        case "twice":
+            data["objects"].append(data["objects"][0])
+        case "topology":
+            data["topology"] = "../etc"
+        case "another topology":
+            data["topology"] = "shops"
+        case "namespace of another":
+            data["objects"][1]["object"]["netns"] = "bank.web"
+        case "host":
+            data["objects"][1]["object"]["netns"] = ""
+        case "mark of another":
+            data["objects"][0]["object"]["alias"] = "reconciler:bank:network/front"
+        case "no mark":
+            del data["objects"][0]["object"]["alias"]
+        case "kind":
+            data["objects"][0]["object"]["link_kind"] = {"kind": "vxlan"}
+        case "key":
+            data["requirements"][0][0] = ["netns", "a\0b"]
+        case "link kind":
+            data["requirements"][0][4] = 7
+        case "leases":
+            data["leases"]["endpoints"] = {"web/eth0": ["here"]}
+        case "step":
+            data["steps"][0][1] = []
+        case _:
+            raise AssertionError(way)
     return json.dumps(data)
 
 
-@pytest.mark.parametrize("way", ["torn", "version", "object", "missing", "steps", "requirement", "mark"])
+_WAYS = """torn version object missing steps requirement mark deep twice topology another-topology namespace-of-another host
+mark-of-another no-mark kind key link-kind leases step"""
+
+
+@pytest.mark.parametrize("way", [way.replace("-", " ") for way in _WAYS.split()])
 def test_a_damaged_plan_is_a_usage_error(tmp_path: Path, way: str) -> None:
     """The file is named; nothing of it is used."""
     path = Path(written(tmp_path, planned()))
