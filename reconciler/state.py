@@ -10,22 +10,28 @@ describes does not survive a crash of the machine either. Claims and the applied
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
-from . import serial
+from . import directories, serial
 from .errors import LockHeld, ReconcilerError, Unsupported
+from .journal import Interrupted, Journal, read_interrupted
 from .model import Leases
 from .objects import KernelObject, Key, Value
-from .plan import Change
+
+__all__ = ["Interrupted", "Journal", "Run", "Store", "boot_id"]
 
 _HISTORY = 50
+_FILES = ("state.json", "applied.json", "history.json")
+_ATTEMPTS = 100
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -42,15 +48,6 @@ class Run:
     deleted: int
     result: str
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Interrupted:
-    """An apply that never finished. `announced` are the keys that it was about to create."""
-
-    started: str
-    command: str
-    announced: frozenset[Key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +81,11 @@ class Store:
             os.close(fd)
 
     def _locked_fd(self) -> int:
-        path = self.directory / "lock"
-        while True:
-            self._make_directory()
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        for _ in range(_ATTEMPTS):
+            with self._usable():
+                fd = self._lock_file()
+            if fd is None:
+                continue
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -96,20 +94,41 @@ class Store:
                 message = f"another reconciler (pid {holder}) works on topology '{self.topology}'"
                 raise LockHeld(message, hint="wait for it, or stop it") from None
             # A destroy that just finished may have removed the file between our open and our lock.
-            if _same_file(fd, path):
+            if _same_file(fd, self.directory / "lock"):
                 os.ftruncate(fd, 0)
                 os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
                 return fd
             os.close(fd)
+        raise ReconcilerError(
+            f"the state directory {self.directory} goes away whenever it is made",
+            hint="choose another --state-dir",
+        )
 
-    def _make_directory(self) -> None:
+    def _lock_file(self) -> int | None:
+        """The lock, open; None when a directory vanished meanwhile, together with a topology that was in it."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except PermissionError as error:
-            raise Unsupported(
-                f"the state directory {self.directory} cannot be written",
-                hint="run as root, or choose --state-dir",
-            ) from error
+            directories.make(self.root)
+            with suppress(FileExistsError):
+                self.directory.mkdir(mode=0o700)
+            return os.open(self.directory / "lock", flags, 0o600)
+        except FileNotFoundError:
+            return None
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        """Turn what is wrong with the directory into words."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                message = f"the state directory {self.directory} cannot be written: {error.strerror}"
+                raise Unsupported(message, hint="run as root, or choose --state-dir") from error
+            if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+                message = f"the state of topology '{self.topology}' cannot be kept: {error.filename}: {error.strerror}"
+                hint = "move what is there out of the way, or choose another --state-dir"
+                raise ReconcilerError(message, hint=hint) from error
+            raise
 
     # -- reading -----------------------------------------------------------------------------------------------
 
@@ -118,9 +137,10 @@ class Store:
         return self._saved().leases
 
     def claims(self) -> Mapping[Key, Value]:
-        """Keys of what we changed on unmarked things since boot, with the value before."""
-        saved = self._saved()
-        return saved.claims if saved.boot_id == boot_id() else {}
+        """Keys of what we changed on unmarked things since boot, with the value before; a killed run's included."""
+        saved, interrupted = self._saved(), self.interrupted()
+        priors = interrupted.priors if interrupted is not None else {}
+        return {**priors, **saved.claims} if saved.boot_id == boot_id() else priors
 
     def applied(self) -> dict[Key, KernelObject]:
         """What the last apply established since boot. Parsed on every call."""
@@ -137,39 +157,26 @@ class Store:
 
     def interrupted(self) -> Interrupted | None:
         """The apply that was cut short, None when the last one came to its end."""
-        try:
-            lines = (self.directory / "journal.jsonl").read_text().splitlines()
-        except FileNotFoundError:
-            return None
-        except PermissionError:
-            return None
-        records = [record for line in lines if (record := _journal_record(line)) is not None]
-        if not records or records[-1].get("event") == "end":
-            return None
-        announced = {tuple(key) for record in records for key in record.get("creates", ())}
-        first = records[0]
-        return Interrupted(str(first.get("started", "")), str(first.get("command", "")), frozenset(announced))
+        return read_interrupted(self.directory / "journal.jsonl", boot_id())
 
     def history(self) -> tuple[Run, ...]:
         """The last runs, oldest first."""
         data = self._read("history.json")
         with _damaged(self.directory / "history.json"):
-            return tuple(Run(**item) for item in (data or {}).get("runs", ()))
+            return tuple(_run(item) for item in (data or {}).get("runs", ()))
 
     def _saved(self) -> _Saved:
         data = self._read("state.json")
         if data is None:
             return _Saved(Leases(), {}, boot_id())
         with _damaged(self.directory / "state.json"):
-            networks = {name: tuple(prefixes) for name, prefixes in data["leases"]["networks"].items()}
-            endpoints = {name: tuple(addresses) for name, addresses in data["leases"]["endpoints"].items()}
-            claims = {tuple(item["key"]): item["before"] for item in data["claims"]}
-            return _Saved(Leases(networks, endpoints), claims, data["boot_id"])
+            claims = dict(_claim(item) for item in data["claims"])
+            return _Saved(serial.leases_from_data(data["leases"]), claims, data["boot_id"])
 
     def _read(self, name: str) -> dict[str, Any] | None:
         path = self.directory / name
         try:
-            text = path.read_text()
+            text = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except PermissionError as error:
@@ -187,7 +194,7 @@ class Store:
         data = {
             "format_version": "1.0",
             "boot_id": boot_id(),
-            "leases": {"networks": dict(leases.networks), "endpoints": dict(leases.endpoints)},
+            "leases": serial.leases_to_data(leases),
             "claims": [{"key": key, "before": claims[key]} for key in sorted(claims)],
         }
         self._write("state.json", data)
@@ -199,16 +206,24 @@ class Store:
         )
 
     def add_history(self, run: Run) -> None:
-        """Append one run, dropping the oldest beyond fifty."""
-        runs = [*self.history(), replace(run, seconds=round(run.seconds, 3))][-_HISTORY:]
+        """Append one run, dropping the oldest beyond fifty. A damaged history is moved aside: it must not stop a run."""
+        try:
+            before = self.history()
+        except ReconcilerError:
+            before, path = (), self.directory / "history.json"
+            path.replace(path.with_name("history.json.damaged"))
+        runs = [*before, replace(run, seconds=round(run.seconds, 3))][-_HISTORY:]
         self._write("history.json", {"format_version": "1.0", "runs": [asdict(item) for item in runs]})
 
     @contextmanager
     def journal(self, started: str, command: str) -> Iterator[Journal]:
         """The journal of one apply. It is closed as complete unless the process dies in the body."""
-        fd = os.open(
-            self.directory / "journal.jsonl", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
-        )
+        interrupted = self.interrupted()
+        if interrupted is not None and interrupted.priors:  # they are about to be overwritten
+            self.save(self.leases(), self.claims())
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        with self._usable():
+            fd = os.open(self.directory / "journal.jsonl", flags, 0o600)
         try:
             journal = Journal(fd)
             journal.record({"event": "begin", "started": started, "command": command, "boot_id": boot_id()})
@@ -219,59 +234,31 @@ class Store:
 
     def remove(self) -> None:
         """Forget the topology: after a destroy nothing of it stays, directories included."""
-        for name in ("state.json", "applied.json", "history.json", "journal.jsonl", "lock"):
+        leftovers = (*(f".{name}.new" for name in _FILES), "history.json.damaged")
+        for name in (*_FILES, *leftovers, "journal.jsonl", "lock"):
             (self.directory / name).unlink(missing_ok=True)
-        for directory in (self.directory, self.root):
-            with suppress(OSError):  # not empty: other topologies, or somebody's files
-                directory.rmdir()
+        with suppress(OSError):  # not empty: somebody's files
+            self.directory.rmdir()
+        directories.unmake(self.root)
 
     def _write(self, name: str, data: Mapping[str, Any]) -> None:
         path, temporary = self.directory / name, self.directory / f".{name}.new"
+        text = json.dumps(data, separators=(",", ":"))  # not json.dump: that one never uses the C encoder
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(fd, "w") as file:
-            file.write(
-                json.dumps(data, separators=(",", ":"))
-            )  # not json.dump: that one never uses the C encoder
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        try:
+            with os.fdopen(fd, "w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
         directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(directory)
         finally:
             os.close(directory)
-
-
-class Journal:
-    """Append-only record of a running apply, one JSON object a line."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-
-    def announce(self, changes: Sequence[Change]) -> None:
-        """Write down what is about to happen, with what is needed to undo it, before it happens."""
-        self.record(
-            {
-                "event": "batch",
-                "creates": [change.key for change in changes if change.before is None],
-                "changes": [
-                    [
-                        change.action.value,
-                        change.key,
-                        None if change.before is None else serial.to_data(change.before),
-                    ]
-                    for change in changes
-                ],
-            }
-        )
-
-    def priors(self, values: Mapping[Key, str]) -> None:
-        """Write down what parameters hold that are about to be written."""
-        self.record({"event": "priors", "values": [[key, value] for key, value in values.items()]})
-
-    def record(self, data: Mapping[str, Any]) -> None:
-        """Append one line."""
-        os.write(self._fd, json.dumps(data, separators=(",", ":")).encode() + b"\n")
 
 
 def boot_id() -> str:
@@ -286,19 +273,29 @@ def _same_file(fd: int, path: Path) -> bool:
         return False
 
 
-def _journal_record(line: str) -> dict[str, Any] | None:
-    try:
-        record = json.loads(line)
-    except ValueError:  # the last line of a killed run may be torn
-        return None
-    return record if isinstance(record, dict) else None
+def _claim(item: Mapping[str, Any]) -> tuple[Key, Value]:
+    """One entry of the claims. What was written to a parameter before is a text; nothing else has a value to go back to."""
+    key, before = serial.key_from_data(item["key"]), item["before"]
+    if not isinstance(before, str | None) or (key[0] == "sysctl" and before is None):
+        raise ValueError(f"{before!r} is no value to go back to")
+    return key, before
+
+
+def _run(item: Mapping[str, Any]) -> Run:
+    run = Run(**item)
+    for field in fields(Run):
+        value = getattr(run, field.name)
+        wanted: type | UnionType = {"str": str, "int": int}.get(str(field.type), int | float)
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise ValueError(f"{field.name} is {value!r}")
+    return run
 
 
 @contextmanager
 def _damaged(path: Path) -> Iterator[None]:
     try:
         yield
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise ReconcilerError(
             f"{path} is damaged: {error}",
             hint="move it away; nothing in the kernel is lost, only automatic addresses may be dealt anew",
