@@ -29,6 +29,7 @@ _WORDS = {
     "object": "a map",
     "array": "a list",
 }
+_MANY = {"a map": "maps", "a list": "lists", "a whole number": "whole numbers", "a number": "numbers"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +262,8 @@ def _field_doc(path: str, nodes: Sequence[Schema]) -> FieldDoc:
         children = [("*", items)]
     types = type_words(node.get("type", ["object"] if "properties" in node else []))
     if "items" in node and items is not None and "type" in items:
-        types += f" of {items.get('x-expected') or type_words(items['type'])}"
+        of_what = items.get("x-expected") or type_words(items["type"])
+        types += f" of {_MANY.get(of_what, of_what)}"
     return FieldDoc(
         path=path,
         type=node.get("x-expected") or types or "anything",

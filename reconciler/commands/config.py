@@ -10,13 +10,14 @@ import difflib
 from argparse import Namespace
 from collections.abc import Iterator
 
-from .. import expand, pipeline, resolve, source
+from .. import expand, fields, pipeline, resolve, source
 from ..errors import Exit, UsageError
 from ..expand import Expanded, OriginKind
 from ..model import Endpoint, IPInterface, IPNetwork, Leases, Network
 from ..pipeline import Loaded
 from ..render import explained as render
 from ..render.explained import Explained
+from ..render.words import USUAL_MTU
 from ..tree import Map, Seq
 from .console import Console
 from .inputs import inputs, state_dir
@@ -58,16 +59,42 @@ def _check(expanded: Expanded) -> None:
 
 def explain(loaded: Loaded, path: str) -> list[Explained]:
     """The value at `path`, or the values when it is a list that was decided item by item. Raises UsageError."""
-    found = list(_decided(loaded, path)) or _declared(loaded.expanded, path)
+    found = list(_decided(loaded, path)) or _declared(loaded.expanded, path) or _unset(loaded, path)
     if not found:
-        names = [*loaded.topology.sandboxes, *loaded.topology.networks]
-        first, dot, rest = path.partition(".")
-        close = difflib.get_close_matches(first, names, 1)
-        hint = "name it as in web.eth0.mtu or networks.front.subnets"
-        if close and close[0] != first:
-            hint = f"did you mean '{close[0]}{dot}{rest}'?"
-        raise UsageError(f"the topology has no value '{path}'", hint=hint)
+        raise UsageError(f"the topology has no value '{path}'", hint=_hint(loaded, path))
     return found
+
+
+def _hint(loaded: Loaded, path: str) -> str:
+    """The path that was probably meant: a name of the topology, else a field that is known there."""
+    names = [*loaded.topology.sandboxes, *loaded.topology.networks]
+    first, dot, rest = path.partition(".")
+    close = difflib.get_close_matches(first, names, 1)
+    if close and close[0] != first:
+        return f"did you mean '{close[0]}{dot}{rest}'?"
+    above, _, field = path.rpartition(".")
+    origin = loaded.expanded.origin(above) if above else None
+    if origin is not None and isinstance(origin.value, Map):
+        known = [name for name, _ in fields.describe(origin.path).children]
+        if near := difflib.get_close_matches(field, [*known, *map(str, origin.value)], 1):
+            return f"did you mean '{above}.{near[0]}'?"
+    return "name it as in web.eth0.mtu or networks.front.subnets"
+
+
+def _unset(loaded: Loaded, path: str) -> list[Explained]:
+    """A field that exists where the path leads and that nobody gave a value: what the schema says happens then."""
+    above, _, field = path.rpartition(".")
+    origin = loaded.expanded.origin(above) if above else None
+    if origin is None or not isinstance(origin.value, Map):
+        return []
+    if field not in {name for name, _ in fields.describe(origin.path).children}:
+        return []
+    found = fields.describe(f"{origin.path}.{field}")
+    default = found.default or found.description.partition("Omitted: ")[2].partition(".")[0]
+    why = f"default: {default}" if default else "the kernel's own default holds"
+    if found.not_yet:
+        why = "not realised by this version"
+    return [Explained(f"{origin.path}.{field}", None, "unset", why)]
 
 
 def _declared(expanded: Expanded, path: str) -> list[Explained]:
@@ -85,7 +112,11 @@ def _declared(expanded: Expanded, path: str) -> list[Explained]:
 
 def _decided(loaded: Loaded, path: str) -> Iterator[Explained]:
     field = path.rpartition(".")[2]
-    if field == "subnets" and (network := _network(loaded, path)) is not None:
+    network = loaded.topology.networks.get(_name_of(path))
+    if field == "mtu" and network is not None and network.mtu is None:
+        why = "the network sets none: what a new link has"
+        yield Explained(f"networks.{network.name}.mtu", USUAL_MTU, "derived", why)
+    if field == "subnets" and network is not None:
         yield from _drawn_subnets(loaded, network)
     endpoint = _endpoint(loaded, path)
     if endpoint is None:
@@ -99,15 +130,16 @@ def _decided(loaded: Loaded, path: str) -> Iterator[Explained]:
         case "mac" if "mac" not in declared:
             yield Explained(f"{where}.mac", found.mac, "derived", "derived from the first address")
         case "mtu" if "mtu" not in declared:
-            why = f"the mtu of network '{found.network}'"
             if found.mtu is None:
-                why = "neither the endpoint nor its network asks for one: the kernel chooses"
-            yield Explained(f"{where}.mtu", found.mtu, "derived", why)
+                why = "neither the endpoint nor its network sets one: what a new link has"
+                yield Explained(f"{where}.mtu", USUAL_MTU, "derived", why)
+            else:
+                yield Explained(f"{where}.mtu", found.mtu, "derived", f"the mtu of network '{found.network}'")
 
 
-def _network(loaded: Loaded, path: str) -> Network | None:
-    name = path.removeprefix("networks.").removesuffix(".subnets")
-    return loaded.topology.networks.get(name)
+def _name_of(path: str) -> str:
+    """The network that `networks.front.mtu` or `front.mtu` is about."""
+    return path.removeprefix("networks.").rpartition(".")[0]
 
 
 def _endpoint(loaded: Loaded, path: str) -> tuple[str, Endpoint] | None:

@@ -94,23 +94,38 @@ def test_overrides_are_layers_and_paths_are_siblings(run: Run, topology: Path, t
         ("db.eth0.mtu", "1400", "the mtu of network 'lan'"),
         ("lan.mtu", "1400", "from defaults at lab.yaml:3:18"),
         ("lan.driver", "bridge", "built-in default"),
+        ("bare.mtu", "1500", "the network sets none: what a new link has"),
+        ("one.eth0.mtu", "1500", "neither the endpoint nor its network sets one"),
+        ("networks.bare.options.stp", "not set", "the kernel's own default holds"),
+        ("networks.bare.options.hairpin", "not set", "default: false"),
     ],
 )
 def test_config_explains_where_a_value_comes_from(
     run: Run, topology: Path, field: str, value: str, why: str
 ) -> None:
-    """Value and origin, also for what is decided after the files are read."""
+    """Value and origin, also for what is decided after the files are read, or by nobody."""
+    bare = "name: lab\nnetworks: {bare: {subnets: [10.11.0.0/24]}}\nsandboxes: {one: {endpoints: {eth0: bare}}}\n"
+    if field.startswith(("bare", "one", "networks.bare")):
+        topology.write_text(bare)
     result = run("config", topology.name, "--explain", field)
     assert result.returncode == 0, result.stderr
     assert f"= {value}\n" in result.stdout
     assert why in result.stdout
 
 
-def test_config_of_an_unknown_value(run: Run, topology: Path) -> None:
-    """A near miss is corrected."""
-    result = run("config", topology.name, "--explain", "web1.eth0.mtu")
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("web1.eth0.mtu", "web-1.eth0.mtu"),
+        ("db.eth0.mtuu", "db.eth0.mtu"),
+        ("networks.lan.option", "networks.lan.options"),
+    ],
+)
+def test_config_of_an_unknown_value(run: Run, topology: Path, wrong: str, right: str) -> None:
+    """A near miss is corrected, in names and in fields."""
+    result = run("config", topology.name, "--explain", wrong)
     assert result.returncode == 2
-    assert "did you mean 'web-1.eth0.mtu'?" in result.stderr
+    assert f"did you mean '{right}'?" in result.stderr
 
 
 def test_the_canonical_form_is_a_topology_that_means_the_same(
@@ -134,6 +149,7 @@ def test_explain_describes_a_field(run: Run) -> None:
     assert result.returncode == 0
     assert "networks.*.mtu" in result.stdout
     assert "a whole number" in result.stdout
+    assert "a list of maps" in run("explain", "pools").stdout
 
 
 def test_destroy_of_broken_files_points_to_the_name(run: Run, tmp_path: Path) -> None:

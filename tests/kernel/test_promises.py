@@ -41,7 +41,7 @@ TEXT = json.dumps(LARGE, indent=1)
 def apply(world: World, topology: Mapping[str, Any]) -> Path:
     """Applies a topology and returns its file."""
     file = world.write("shop.topo.yaml", json.dumps(topology))
-    world.reconciler("apply", file, "--yes")
+    world.reconciler("apply", file, "--yes", "--max-deletes", "20")
     return file
 
 

@@ -183,7 +183,7 @@ def test_messages_point_at_key_or_value() -> None:
         ("networks.*.mtu", {"type": "a whole number", "limits": "between 68 and 65535"}),
         ("sandboxes.*.endpoints.*", {"type": "the name of a network or a map"}),
         ("sandboxes.web.endpoints.eth0.mtu", {"limits": "between 68 and 65535"}),
-        ("sandboxes.*.routes", {"required": (), "type": "a list of a map"}),
+        ("sandboxes.*.routes", {"required": (), "type": "a list of maps"}),
         ("sandboxes.*.routes.*", {"required": ("to",)}),
         ("sandboxes.*.ports", {"not_yet": True}),
         ("defaults.network.mtu", {"limits": "between 68 and 65535"}),
