@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from reconciler import state
-from reconciler.errors import LockHeld, ReconcilerError
+from reconciler.errors import LockHeld, ReconcilerError, Unsupported
 from reconciler.model import Leases
 from reconciler.objects import HOST, Key, Netns, Value
 from reconciler.plan import Action, Cause, Change
-from reconciler.state import Run, Store
+from reconciler.state import Interrupted, Run, Store
 
 LEASES = Leases({"front": ("10.0.0.0/24",)}, {"web/eth0": ("10.0.0.2", "fd00::2")})
 CLAIMS: dict[Key, Value] = {("sysctl", HOST, "net/ipv4/ip_forward"): "0", ("port", HOST, "eth1"): None}
@@ -167,3 +169,197 @@ def test_a_file_is_replaced_whole(store: Store, monkeypatch: pytest.MonkeyPatch)
         store.save(Leases(), {})
         assert store.leases() == Leases()
         assert json.loads((store.directory / "state.json").read_text())["claims"] == []
+
+
+_DEEP = "[" * 100_000
+_CLAIM = '{"leases":{"networks":{},"endpoints":{}},"boot_id":"BOOT","claims":[%s]}'
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("state.json", b"\xff\xfe\x00\x80"),
+        ("state.json", _DEEP.encode()),
+        *(
+            ("state.json", (_CLAIM % claim).encode())
+            for claim in (
+                "7",
+                "{}",
+                '{"key":[],"before":null}',
+                '{"key":["planet","x"],"before":null}',
+                '{"key":["port",""],"before":null}',
+                '{"key":["port","",7],"before":null}',
+                r'{"key":["port","","a\u0000"],"before":null}',
+                '{"key":["port","","eth1"],"before":7}',
+                '{"key":["sysctl","","net/ipv4/ip_forward"],"before":null}',
+            )
+        ),
+        ("state.json", b'{"leases":{"networks":{"a":["x"]},"endpoints":{}},"boot_id":"","claims":[]}'),
+        ("applied.json", b"\xff"),
+        ("applied.json", b'{"boot_id":"BOOT","objects":[[]]}'),
+        ("history.json", _DEEP.encode()),
+        ("history.json", b'{"runs":7}'),
+        ("history.json", json.dumps({"runs": [{**asdict(RUN), "started": 7}]}).encode()),
+        ("history.json", json.dumps({"runs": [{**asdict(RUN), "created": "1"}]}).encode()),
+        ("history.json", json.dumps({"runs": [{**asdict(RUN), "seconds": None}]}).encode()),
+    ],
+)
+def test_damage_of_every_kind_is_named(store: Store, name: str, content: bytes) -> None:
+    """Bytes that are no text, nesting without end, values of other shapes."""
+    store.directory.mkdir(parents=True)
+    (store.directory / name).write_bytes(content.replace(b"BOOT", state.boot_id().encode()))
+    read = {"state.json": store.claims, "applied.json": store.applied, "history.json": store.history}[name]
+    with pytest.raises(ReconcilerError, match=rf"{name} is damaged"):
+        read()
+
+
+def test_a_damaged_history_stops_no_run(store: Store) -> None:
+    """It is moved aside, and a destroy takes it along."""
+    with store.lock():
+        (store.directory / "history.json").write_bytes(b"\xff")
+        store.add_history(RUN)
+        assert store.history() == (RUN,)
+        assert (store.directory / "history.json.damaged").read_bytes() == b"\xff"
+        store.remove()
+    assert not store.root.exists()
+
+
+_BEGIN = '{"event":"begin","started":"2026","command":"apply","boot_id":"BOOT"}\n'
+_BATCH = '{"event":"batch","creates":[["netns","shop.web"]]}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", None),
+        ("\udcff", Interrupted("", "", frozenset())),
+        (_DEEP, Interrupted("", "", frozenset())),
+        (_BATCH, Interrupted("", "", frozenset())),
+        (_BEGIN.replace("BOOT", "another"), None),
+        (_BEGIN.replace('"apply"', "7"), Interrupted("", "", frozenset())),
+        (_BEGIN, Interrupted("2026", "apply", frozenset())),
+        (_BEGIN + _BATCH, Interrupted("2026", "apply", frozenset({WEB.key}))),
+        (_BEGIN + _BATCH + _BATCH[:20], Interrupted("2026", "apply", frozenset({WEB.key}))),
+        (_BEGIN + "7\n" + _BATCH, Interrupted("2026", "apply", frozenset())),
+        (_BEGIN + _BATCH[:20] + "\n" + _BATCH, Interrupted("2026", "apply", frozenset())),
+        (_BEGIN + _BATCH.replace('["netns","shop.web"]', "7"), Interrupted("2026", "apply", frozenset())),
+        (_BEGIN + _BATCH.replace('"netns",', ""), Interrupted("2026", "apply", frozenset())),
+        (_BEGIN + '{"event":"priors","values":[7]}', Interrupted("2026", "apply", frozenset())),
+        (_BEGIN + '{"event":"priors"}', Interrupted("2026", "apply", frozenset())),
+        (_BEGIN + _BATCH + '{"event":"end"}\n', None),
+    ],
+)
+def test_what_a_journal_says(store: Store, text: str, expected: Interrupted | None) -> None:
+    """One of another uptime nothing; one that cannot be read, that a run was cut short."""
+    store.directory.mkdir(parents=True)
+    content = text.replace("BOOT", state.boot_id()).encode(errors="surrogateescape")
+    (store.directory / "journal.jsonl").write_bytes(content)
+    assert store.interrupted() == expected
+
+
+def test_a_journal_that_cannot_be_opened_is_one_of_a_run_cut_short(store: Store) -> None:
+    """A new one is never written through a link."""
+    with store.lock():
+        store.save(LEASES, {})
+        elsewhere = store.root / "elsewhere"
+        (store.directory / "journal.jsonl").symlink_to(elsewhere)
+        with pytest.raises(ReconcilerError, match=r"journal\.jsonl") as caught, store.journal("", "apply"):
+            pass
+        assert caught.value.hint
+        assert not elsewhere.exists()
+        (store.directory / "journal.jsonl").unlink()
+        (store.directory / "journal.jsonl").mkdir()
+        assert store.interrupted() == Interrupted("", "", frozenset())
+
+
+def test_old_values_of_a_killed_run_are_claims(store: Store, reboot: Callable[[], None]) -> None:
+    """Until the next run has them in its own; what was saved before wins, and a reboot voids them."""
+    forward, other = ("sysctl", HOST, "net/ipv4/ip_forward"), ("sysctl", HOST, "net/ipv4/conf/all/rp_filter")
+    with store.lock():
+        store.save(LEASES, CLAIMS)
+        with suppress(KeyError), store.journal("2026", "apply") as journal:
+            journal.priors({forward: "7", other: "2"})
+            journal.priors({other: "1"})
+            raise KeyError
+        assert store.claims() == {**CLAIMS, other: "2"}
+        with store.journal("2027", "apply"):
+            assert store.claims() == {**CLAIMS, other: "2"}
+        assert store.claims() == {**CLAIMS, other: "2"}
+    reboot()
+    assert store.claims() == {}
+
+
+def test_leftovers_of_killed_writes_go_with_the_topology(store: Store) -> None:
+    """Temporary files of every record."""
+    with store.lock():
+        for name in ("state.json", "applied.json", "history.json"):
+            (store.directory / f".{name}.new").write_text("{")
+        store.remove()
+    assert not store.root.exists()
+
+
+def test_directories_that_were_there_stay(tmp_path: Path) -> None:
+    """Only what was made is removed, parents included."""
+    (tmp_path / "a").mkdir()
+    store = Store(tmp_path / "a", "shop")
+    with store.lock():
+        pass
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
+    deep = Store(tmp_path / "a/b/c", "shop")
+    with deep.lock():
+        deep.save(LEASES, {})
+    with deep.lock():
+        deep.remove()
+    assert list((tmp_path / "a").iterdir()) == []
+    assert (tmp_path / "a").is_dir()
+
+
+def test_a_directory_goes_with_the_last_topology_and_not_with_files_of_others(tmp_path: Path) -> None:
+    """Who made it does not matter, what is in it does."""
+    first, second = Store(tmp_path / "a/b", "one"), Store(tmp_path / "a/b", "two")
+    with first.lock(), second.lock():
+        first.remove()
+        assert second.directory.is_dir()
+    assert not (tmp_path / "a").exists()
+    with first.lock():
+        (tmp_path / "a/note").write_text("mine")
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "note"]
+
+
+@pytest.mark.parametrize("text", ["", "7", "[]", "[7]", '["/"]', '["/", "ROOT"]', _DEEP])
+def test_a_note_that_cannot_be_true_removes_nothing(tmp_path: Path, text: str) -> None:
+    """Only a chain of directories that ends in the state directory is believed."""
+    store = Store(tmp_path / "state", "shop")
+    with store.lock():
+        (store.root / ".made").write_text(text.replace("ROOT", str(store.root)))
+    assert store.root.is_dir()
+
+
+def test_a_state_directory_that_is_none_is_named(tmp_path: Path) -> None:
+    """A file in its place, above it, below it, or links in place of the lock; with what to do."""
+    (tmp_path / "file").write_text("")
+    (tmp_path / "shop").write_text("")
+    (tmp_path / "linked/shop").mkdir(parents=True)
+    (tmp_path / "linked/shop/lock").symlink_to(tmp_path / "file")
+    (tmp_path / "folder/shop/lock").mkdir(parents=True)
+    for name in ("file", "file/below", ".", "linked", "folder"):
+        with (
+            pytest.raises(ReconcilerError, match=str(tmp_path)) as caught,
+            Store(tmp_path / name, "shop").lock(),
+        ):
+            pass
+        assert "--state-dir" in (caught.value.hint or "")
+
+
+def test_a_state_directory_that_may_not_be_written_is_a_lack_of_privilege(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not a failure of the program."""
+
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "state")
+
+    monkeypatch.setattr(os, "mkdir", refused)
+    with pytest.raises(Unsupported, match="cannot be written") as caught, store.lock():
+        pass
+    assert "run as root" in (caught.value.hint or "")
