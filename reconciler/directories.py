@@ -6,6 +6,7 @@ before stays, empty or not. A directory in which somebody else put something sta
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ def make(root: Path) -> None:
     while not os.path.lexists(path):
         missing.append(path)
         path = os.path.dirname(path)
+    if not missing and not os.path.isdir(path):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(root))
     made = [directory for directory in reversed(missing) if _make(directory)]
     if missing and missing[0] in made:
         try:

@@ -296,7 +296,7 @@ def _damaged(path: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-        raise ReconcilerError(
-            f"{path} is damaged: {error}",
-            hint="move it away; nothing in the kernel is lost, only automatic addresses may be dealt anew",
-        ) from error
+        hint = "move it away; nothing in the kernel is lost, only automatic addresses may be dealt anew"
+        if path.name == "history.json":
+            hint = "move it away, or leave that to the next apply; only the list of past runs is lost"
+        raise ReconcilerError(f"{path} is damaged: {error}", hint=hint) from error

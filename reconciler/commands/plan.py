@@ -70,7 +70,8 @@ def _save(path: str, desired: Desired, leases: Leases, digest: str, look: Look, 
         console.notice(f"note: {path} is not written, since this plan has conflicts\n")
         return
     saved.write(path, desired, leases, digest, look.plan)
-    console.notice(f"Saved. `reconciler apply {path}` carries out exactly this.\n")
+    if saved.is_saved_plan(path):  # not into a pipe or device
+        console.notice(f"Saved. `reconciler apply {path}` carries out exactly this.\n")
 
 
 def _exit_code(args: Namespace, look: Look) -> int:

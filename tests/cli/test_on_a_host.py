@@ -177,16 +177,19 @@ def answered(world: World, answer: bytes | signal.Signals) -> tuple[int, bytes, 
 
 
 def test_a_saved_plan_is_applied_or_refused(world: World, lab: Path) -> None:
-    """It fits once; afterwards its base has moved, and options beside it are a mistake."""
+    """It fits once, then there is nothing left to do; a moved base is refused, and options beside it are a mistake."""
     world.write("lab.yaml", WITHOUT_DB)
     out = lab.with_name("lab.plan")
     world.reconciler("plan", lab, "--out", out)
     world.reconciler("apply", out, lab, "--yes", exit=2)
     world.reconciler("apply", out, exit=5)
     world.reconciler("apply", out, "--yes")
+    assert "In sync" in world.reconciler("apply", out, "--yes").stdout
+    world.run("ip", "link", "del", "lab-lan")
     moved = world.reconciler("apply", out, "--yes", exit=5)
     assert "no longer fits this machine" in moved.stderr
     assert "no longer needed: delete" in moved.stderr
+    assert "needed now: create link lab-lan" in moved.stderr
 
 
 def test_a_conflict_is_refused_by_plan_and_apply(world: World) -> None:
@@ -296,7 +299,8 @@ def test_exec_becomes_the_program(world: World, lab: Path) -> None:
 
 def test_a_run_that_was_cut_short_is_mentioned_once(world: World, lab: Path) -> None:
     """Until the next apply has seen to it, every command says so; then nobody does."""
-    record = json.dumps({"event": "begin", "started": "noon", "command": "apply"})
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    record = json.dumps({"event": "begin", "started": "noon", "command": "apply", "boot_id": boot})
     journal = world.state_dir / "lab" / "journal.jsonl"
     world.call(journal.write_text, f"{record}\n")
     assert "the apply of noon was cut short" in world.reconciler("plan", lab).stderr
