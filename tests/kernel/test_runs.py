@@ -132,7 +132,7 @@ def test_a_saved_plan_is_refused_after_drift(world: World) -> None:
     world.reconciler("apply", file)
     more = {**SHOP, "sandboxes": {**SHOP["sandboxes"], "app": {"endpoints": {"eth0": "front"}}}}
     world.write("shop.topo.yaml", json.dumps(more))
-    plan = world.write("shop.plan", "")
+    plan = file.with_name("shop.plan")
     world.reconciler("plan", file, "--out", plan)
     world.run("ip", "link", "set", "shop-web-eth0", "down")
 
