@@ -11,16 +11,16 @@ import json
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import marks, serial
+from . import marks, names, serial
 from .errors import Refused, UsageError
 from .model import Leases
-from .objects import HOST, KernelObject, Key, Link, LinkRef, Netns, Veth
+from .objects import HOST, KernelObject, Key, Link, Netns, Port, Veth
 from .plan import Change, Plan
 from .sides import Declared, Desired, Requirement
 
@@ -28,17 +28,22 @@ FORMAT, VERSION = "reconciler-plan", "1.0"
 _SNIFF = f'{{"format":"{FORMAT}"'.encode()
 _LIMIT = 256 << 20
 _NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,30}[a-z0-9])?")
+_PART = re.compile(r"[a-z0-9][a-z0-9_-]*")
 Step = tuple[str, Key, str]
 
 
 @dataclass(frozen=True, slots=True)
 class SavedPlan:
-    """What a plan file says. `steps` are the changes that were reviewed, reduced to what identifies them."""
+    """What a plan file says. `steps` are the changes that were reviewed, reduced to what identifies them.
+
+    `destroying` says that nothing is desired because a destroy was planned, and not because a file was empty.
+    """
 
     desired: Desired
     leases: Leases
     digest: str
     steps: tuple[Step, ...]
+    destroying: bool = False
 
 
 def is_saved_plan(path: str) -> bool:
@@ -54,8 +59,8 @@ def is_saved_plan(path: str) -> bool:
 
 def check_target(path: str) -> None:
     """Raise UsageError unless a plan may be written to `path`: to nothing, over another plan, into a pipe or device."""
-    if path == "-":
-        raise UsageError("'-' is not a file for a plan", hint="name a file; `-o json` prints the plan")
+    if path in ("-", ""):
+        raise UsageError(f"'{path}' is not a file for a plan", hint="name a file; `-o json` prints the plan")
     try:
         info = os.lstat(path)
     except OSError:  # not there; if it is something else, writing says so
@@ -65,7 +70,9 @@ def check_target(path: str) -> None:
     raise UsageError(f"{path} exists and is not a saved plan", hint="choose another name, or remove it first")
 
 
-def write(path: str, desired: Desired, leases: Leases, digest: str, plan: Plan) -> None:
+def write(
+    path: str, desired: Desired, leases: Leases, digest: str, plan: Plan, *, destroying: bool = False
+) -> None:
     """Save `plan`. A file is replaced whole or not at all; raises UsageError for what is not ours to replace."""
     check_target(path)
     data = {
@@ -73,6 +80,7 @@ def write(path: str, desired: Desired, leases: Leases, digest: str, plan: Plan) 
         "format_version": VERSION,
         "topology": desired.topology,
         "digest": digest,
+        "destroy": destroying,
         "leases": serial.leases_to_data(leases),
         "objects": [
             {"object": serial.to_data(d.object), "origin": d.origin, "mark": serial.mark_to_data(d.mark)}
@@ -175,49 +183,98 @@ def _decode(data: Mapping[str, Any]) -> SavedPlan:
     topology = data["topology"]
     if not isinstance(topology, str) or not _NAME.fullmatch(topology):
         raise ValueError(f"{topology!r} cannot be the name of a topology")
-    objects = [_declared(item, topology) for item in data["objects"]]
+    objects = [_declared(item, topology) for item in _list(data["objects"])]
     desired = Desired(
-        topology, {d.object.key: d for d in objects}, tuple(map(_requirement, data["requirements"]))
+        topology, {d.object.key: d for d in objects}, tuple(map(_requirement, _list(data["requirements"])))
     )
     if len(desired.objects) != len(objects):
         raise ValueError("an object is there twice")
-    leases = serial.leases_from_data(data["leases"])
-    return SavedPlan(desired, leases, str(data["digest"]), tuple(_tuple(step) for step in data["steps"]))
+    _check_places(desired)
+    destroying = data["destroy"]
+    if not isinstance(destroying, bool) or (destroying and objects):
+        raise ValueError("it is not clear whether it destroys")
+    return SavedPlan(
+        desired,
+        serial.leases_from_data(data["leases"]),
+        _line(data["digest"]),
+        tuple(_tuple(step) for step in _list(data["steps"])),
+        destroying,
+    )
 
 
 def _declared(item: Mapping[str, Any], topology: str) -> Declared:
-    obj = serial.from_data(item["object"])
+    obj, origin = serial.from_data(item["object"]), _line(item["origin"])
     serial.check_desired(obj)
-    _check_owner(obj, topology)
-    return Declared(obj, str(item["origin"]), serial.mark_from_data(item["mark"]))
+    _check_owner(obj, marks.Owner(topology, origin))
+    return Declared(obj, origin, serial.mark_from_data(item["mark"]))
 
 
-def _check_owner(obj: KernelObject, topology: str) -> None:
-    """What is made must be of this topology, or nobody would find it again; given namespaces have another form."""
-    where = [obj.netns]
-    match obj:
-        case Netns():
-            if not _is_name(obj.netns):
-                raise ValueError(f"{obj.netns!r} cannot be the name of a namespace")
-        case Link(kind=Veth(peer=LinkRef() as peer)):
-            where.append(peer.netns)
-        case _:
-            pass
-    for netns in where:
-        if _is_name(netns) and not netns.startswith(f"{topology}."):
-            raise ValueError(f"namespace '{netns}' is not of topology '{topology}'")
-    if isinstance(obj, Netns | Link):
-        owner = marks.owner(obj.alias)
-        if owner is None or owner.topology != topology:
-            raise ValueError(f"{obj.kind_name} {obj.key[-1]} has no mark of topology '{topology}'")
+def _check_owner(obj: KernelObject, owner: marks.Owner) -> None:
+    """What is made must say whose it is, as it does when it comes from a file, or nobody would find it again."""
+    if not isinstance(obj, Netns | Link):
+        return
+    if marks.owner(obj.alias) != owner:
+        raise ValueError(
+            f"{obj.kind_name} {obj.key[-1]} has no mark of {owner.origin} of topology '{owner.topology}'"
+        )
+    if isinstance(obj, Netns):
+        kind, _, sandbox = owner.origin.partition("/")
+        if (
+            kind != "sandbox"
+            or not _PART.fullmatch(sandbox)
+            or obj.netns != names.netns(owner.topology, sandbox)
+        ):
+            raise ValueError(
+                f"namespace '{obj.netns}' is not that of {owner.origin} of topology '{owner.topology}'"
+            )
 
 
-def _is_name(netns: str) -> bool:
-    return netns != HOST and not netns.startswith(("/", "pid:"))
+def _check_places(desired: Desired) -> None:
+    """Everything is on the host or in a namespace that the plan makes or requires, and plugged in where it says."""
+    declared = {key for key, d in desired.objects.items() if isinstance(d.object, Netns | Link)}
+    known = declared | {requirement.key for requirement in desired.requirements} | {("netns", HOST)}
+    for item in desired.objects.values():
+        obj = item.object
+        for place in _places(obj):
+            if place not in known:
+                what = " ".join(part for part in place if part)
+                raise ValueError(f"{obj.kind_name} {obj.key[-1]} needs {what}, which the plan does not have")
+        if isinstance(obj, Link) and ("netns", obj.netns) not in declared and not _ends_on_host(obj):
+            raise ValueError(f"link {obj.name} would be left in '{obj.netns}' for ever")
+
+
+def _places(obj: KernelObject) -> Iterator[Key]:
+    yield ("netns", obj.netns)
+    if isinstance(obj, Link | Port) and obj.master:
+        yield ("link", obj.netns, obj.master)
+    if isinstance(obj, Link) and isinstance(obj.kind, Veth) and obj.kind.peer is not None:
+        yield ("netns", obj.kind.peer.netns)
+
+
+def _ends_on_host(link: Link) -> bool:
+    """Whether a destroy gets at a link that is in no namespace of ours: from the host, where it sees marks."""
+    if link.netns == HOST:
+        return True
+    return isinstance(link.kind, Veth) and link.kind.peer is not None and link.kind.peer.netns == HOST
 
 
 def _requirement(item: Any) -> Requirement:
     key, origin, mark, what, kind = item
     if kind is not None and not isinstance(kind, str):
         raise ValueError(f"{kind!r} is no kind of link")
-    return Requirement(serial.key_from_data(key), str(origin), serial.mark_from_data(mark), str(what), kind)
+    return Requirement(
+        serial.key_from_data(key), _line(origin), serial.mark_from_data(mark), _line(what), kind
+    )
+
+
+def _list(data: object) -> list[Any]:
+    if not isinstance(data, list):
+        raise ValueError(f"expected a list, found {type(data).__name__}")
+    return data
+
+
+def _line(data: object) -> str:
+    """A text that is shown as it is."""
+    if not isinstance(data, str) or not data.isprintable():
+        raise ValueError(f"{data!r} is not a line of text")
+    return data

@@ -117,9 +117,11 @@ def _checked_kind(obj: LinkKind) -> LinkKind:
 def check_desired(obj: KernelObject) -> None:
     """Raise ValueError for an object that can be observed, but that no topology can ask for."""
     match obj:
+        case Link(name=name) | Port(name=name) | Address(link=name) if name in _RESERVED:
+            raise ValueError(f"{obj.kind_name} on {name!r} is nothing that can be made")
         case Link(kind=Bridge()) | Link(kind=Veth(peer=LinkRef())) if (
             obj.mtu is None or obj.mtu <= _LARGEST_MTU
-        ):
+        ) and (obj.mac is None or _is_unicast(obj.mac)):
             return
         case Netns() | Address() | Port(master=str()) | Sysctl(value=str()) | Route(type=str()):
             return
@@ -135,7 +137,7 @@ def key_from_data(data: object) -> Key:
         raise ValueError(f"not the key of a kernel object: {data!r}")
     for name, value in zip(_KEY_PARTS[kind], rest, strict=True):
         if name not in _NUMBERS:
-            _check(cls, name, value)
+            _check(Link if cls is Netns else cls, name, value)  # a given namespace is required by its key
         elif not value.isdecimal() or not value.isascii() or len(value) > _DIGITS:
             raise ValueError(f"{name} is {value!r}")
     return (kind, *rest)
@@ -166,6 +168,11 @@ _ROUTES = ("unicast", "blackhole", "unreachable", "prohibit")
 _U32 = 2**32 - 1
 _S32 = 2**31 - 1
 _LARGEST_MTU = 65535
+_RESERVED = ("lo", "all", "default")  # what every namespace has, and two words of /proc/sys/net
+
+
+def _is_unicast(mac: str) -> bool:
+    return not int(mac[:2], 16) & 1 and mac.strip("0:") != ""
 
 
 def _is_interface(text: str) -> bool:

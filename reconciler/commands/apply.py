@@ -55,8 +55,10 @@ def run(args: Namespace, console: Console) -> int:
     """Apply files or a saved plan; the exit code says how it went."""
     options = Options(wait=not args.no_wait, timeout=args.timeout)
     with _prepared(args) as job:
-        allowed = guard.Allowed(everything=args.allow_empty, deletions=args.max_deletes)
-        return carry_out(job._replace(allowed=allowed), console, options, yes=args.yes)
+        if job.command != "destroy":  # a plan of a destroy was saved by that word
+            allowed = guard.Allowed(everything=args.allow_empty, deletions=args.max_deletes)
+            job = job._replace(allowed=allowed)  # noqa: PLW2901
+        return carry_out(job, console, options, yes=args.yes)
 
 
 @contextmanager
@@ -85,7 +87,15 @@ def _from_saved_plan(args: Namespace) -> Iterator[Job]:
     store = Store(state_dir(args), topology_name(plan.desired.topology))
     with store.lock():
         yield Job(
-            plan.desired, plan.leases, store, plan.digest, (), path, f"reconciler apply {path}", saved=plan
+            plan.desired,
+            plan.leases,
+            store,
+            plan.digest,
+            (),
+            path,
+            f"reconciler apply {path}",
+            "destroy" if plan.destroying else "apply",
+            saved=plan,
         )
 
 
@@ -157,7 +167,8 @@ def _nothing_to_do(job: Job, look: Look, kernel: Kernel, console: Console) -> in
     if console.json:
         console.document(documents.applied(Result(look.plan, ()), job.files, job.digest, job.desired))
     else:
-        console.success(render_plan.text(_view(job, look), console.out))
+        already = "Already applied. " if job.saved is not None and job.desired.objects else ""
+        console.success(already + render_plan.text(_view(job, look), console.out))
     return Exit.OK
 
 

@@ -39,7 +39,7 @@ def run(args: Namespace, console: Console) -> int:
         view = PlanView(look.plan, named.title, look.seconds, topology, desired, destroying=args.destroy)
         console.result(render.text(view, console.out))
     if args.out is not None:
-        _save(args.out, desired, leases, expanded.digest, look, console)
+        _save(args.out, desired, leases, expanded.digest, look, console, destroying=args.destroy)
     return _exit_code(args, look)
 
 
@@ -65,11 +65,20 @@ def refuse_conflicts(look: Look, named: Inputs | None) -> None:
         )
 
 
-def _save(path: str, desired: Desired, leases: Leases, digest: str, look: Look, console: Console) -> None:
+def _save(
+    path: str,
+    desired: Desired,
+    leases: Leases,
+    digest: str,
+    look: Look,
+    console: Console,
+    *,
+    destroying: bool,
+) -> None:
     if look.plan.conflicts:
         console.notice(f"note: {path} is not written, since this plan has conflicts\n")
         return
-    saved.write(path, desired, leases, digest, look.plan)
+    saved.write(path, desired, leases, digest, look.plan, destroying=destroying)
     if saved.is_saved_plan(path):  # not into a pipe or device
         console.notice(f"Saved. `reconciler apply {path}` carries out exactly this.\n")
 

@@ -184,12 +184,22 @@ def test_a_saved_plan_is_applied_or_refused(world: World, lab: Path) -> None:
     world.reconciler("apply", out, lab, "--yes", exit=2)
     world.reconciler("apply", out, exit=5)
     world.reconciler("apply", out, "--yes")
-    assert "In sync" in world.reconciler("apply", out, "--yes").stdout
+    assert "Already applied. In sync." in world.reconciler("apply", out, "--yes").stdout
     world.run("ip", "link", "del", "lab-lan")
     moved = world.reconciler("apply", out, "--yes", exit=5)
     assert "no longer fits this machine" in moved.stderr
     assert "no longer needed: delete" in moved.stderr
     assert "needed now: create link lab-lan" in moved.stderr
+
+
+def test_a_saved_destroy_is_a_destroy(world: World, lab: Path) -> None:
+    """The guard against emptied files does not ask what was planned by that word; `--yes` it needs all the same."""
+    out = lab.with_name("lab.plan")
+    world.reconciler("plan", lab, "--destroy", "--out", out)
+    world.reconciler("apply", out, exit=5)
+    assert "Destroyed: 5 deleted" in world.reconciler("apply", out, "--yes").stdout
+    assert world.netns() == []
+    assert "Nothing to destroy" in world.reconciler("apply", out, "--yes").stdout
 
 
 def test_a_conflict_is_refused_by_plan_and_apply(world: World) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reconciler import pipeline
+from reconciler import pipeline, saved
 from reconciler.apply import Options, apply
 from reconciler.errors import Exit
 from reconciler.objects import Link, Sysctl
@@ -39,6 +39,17 @@ def load(tmp_path: Path, topology: Mapping[str, Any]) -> Loaded:
     file = tmp_path / "case.yaml"
     file.write_text(json.dumps(topology))
     return pipeline.load([str(file)], [], tmp_path / "state")
+
+
+@pytest.mark.parametrize("case", ALL, ids=lambda case: case.name)
+def test_every_plan_can_be_saved(case: Case, tmp_path: Path) -> None:
+    """Whatever a topology can ask for passes the checks that a plan from elsewhere has to pass."""
+    loaded = load(tmp_path, case.edited)
+    planned = look(loaded, FakeKernel()).plan
+    path = str(tmp_path / "case.plan")
+    saved.write(path, loaded.desired, loaded.leases, "digest", planned)
+    back = saved.read(path)
+    assert (back.desired, back.leases) == (loaded.desired, loaded.leases)
 
 
 def look(loaded: Loaded, kernel: FakeKernel) -> Look:

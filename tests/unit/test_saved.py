@@ -145,6 +145,31 @@ def _damaged(data: dict[str, Any], way: str) -> str:
             data["requirements"][0][4] = 7
         case "leases":
             data["leases"]["endpoints"] = {"web/eth0": ["here"]}
+        case "objects":
+            data["objects"] = {}
+        case "namespace without a name":
+            data["objects"][1]["object"]["netns"] = "shop."
+        case "another sandbox":
+            data["objects"][1]["object"]["netns"] = "shop.db"
+        case "mark of another origin":
+            data["objects"][1]["object"]["alias"] = "reconciler:shop:sandbox/db"
+        case "loopback":
+            data["objects"][0]["object"]["name"] = "lo"
+        case "multicast":
+            data["objects"][0]["object"]["mac"] = "01:00:00:00:00:01"
+        case "nowhere":
+            data["objects"][0]["object"]["netns"] = "pid:1"
+        case "left behind":
+            data["objects"][0]["object"]["netns"] = "pid:1"
+            data["requirements"].append([["netns", "pid:1"], "sandbox/x", None, "x", None])
+        case "plugged in nowhere":
+            data["objects"][0]["object"]["master"] = "br9"
+        case "origin":
+            data["objects"][0]["origin"] = "network/\x1b[2J"
+        case "digest":
+            data["digest"] = "\x1b[2J"
+        case "destroys":
+            data["destroy"] = True
         case "step":
             data["steps"][0][1] = []
         case _:
@@ -153,7 +178,8 @@ def _damaged(data: dict[str, Any], way: str) -> str:
 
 
 _WAYS = """torn version object missing steps requirement mark deep twice topology another-topology namespace-of-another host
-mark-of-another no-mark kind key link-kind leases step"""
+mark-of-another no-mark kind key link-kind leases step objects namespace-without-a-name another-sandbox
+mark-of-another-origin loopback multicast nowhere left-behind plugged-in-nowhere origin digest destroys"""
 
 
 @pytest.mark.parametrize("way", [way.replace("-", " ") for way in _WAYS.split()])
