@@ -45,9 +45,9 @@ class BridgeDriver:
         origin = endpoint_origin(sandbox, endpoint)
         outer = LinkRef(HOST, owner.link_name(sandbox.name, endpoint.name))
         inner = LinkRef(netns, endpoint.name)
-        has_v6 = any(address.version == 6 for address in endpoint.addresses)
         mtu = _endpoint_mtu(network, endpoint)
-        no_v6 = None if mtu is not None and mtu < _MINIMUM_V6_MTU else "none"
+        small = mtu is not None and mtu < _MINIMUM_V6_MTU
+        no_v6 = None if small else "none"
         host_end = Link(
             netns=outer.netns,
             name=outer.name,
@@ -70,13 +70,20 @@ class BridgeDriver:
             up=True,
             group=owner.group,
             alias=owner.alias(origin),
-            addrgen=None if has_v6 else no_v6,
+            addrgen=None if _has_v6(endpoint) else no_v6,
         )
         addresses = (
             Address(netns=netns, link=endpoint.name, address=str(address), permanent=True)
             for address in endpoint.addresses
         )
-        return declare(origin, endpoint.mark, host_end, sandbox_end, *_sysctls(endpoint, netns), *addresses)
+        return declare(
+            origin,
+            endpoint.mark,
+            host_end,
+            sandbox_end,
+            *_sysctls(sandbox, endpoint, netns, small=small),
+            *addresses,
+        )
 
 
 def device_name(owner: Owner, network: Network) -> str:
@@ -150,11 +157,21 @@ def _port(network: Network) -> BridgePort:
     return BridgePort(isolated=network.options.isolated, hairpin=network.options.hairpin)
 
 
-def _sysctls(endpoint: Endpoint, netns: str) -> Iterator[Sysctl]:
-    """Declared ones come first and win: with addresses of its own an endpoint needs no router to give it any."""
+def _sysctls(sandbox: Sandbox, endpoint: Endpoint, netns: str, *, small: bool) -> Iterator[Sysctl]:
+    """Declared ones come first and win: with addresses of its own an endpoint needs no router to give it any.
+
+    `small`: the MTU leaves no room for IPv6, so there are no parameters for it.
+    """
     for path, value in endpoint.sysctls.items():
         yield Sysctl(netns=netns, path=path, value=value)
-    if any(address.version == 6 for address in endpoint.addresses):
-        base = f"net/ipv6/conf/{endpoint.name}"
+    base = f"net/ipv6/conf/{endpoint.name}"
+    if _has_v6(endpoint):
         yield Sysctl(netns=netns, path=f"{base}/disable_ipv6", value="0")
         yield Sysctl(netns=netns, path=f"{base}/accept_ra", value="0")
+    # New links inherit it from the sandbox (see `compile`); said again for a link that was there before.
+    if not small and any(_has_v6(each) for each in sandbox.endpoints):
+        yield Sysctl(netns=netns, path=f"{base}/accept_dad", value="0")
+
+
+def _has_v6(endpoint: Endpoint) -> bool:
+    return any(address.version == 6 for address in endpoint.addresses)
