@@ -31,6 +31,7 @@ __all__ = ["Interrupted", "Journal", "Run", "Store", "boot_id"]
 
 _HISTORY = 50
 _FILES = ("state.json", "applied.json", "history.json")
+_SET_ASIDE = ("history.json", "journal.jsonl")
 _ATTEMPTS = 100
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -175,13 +176,14 @@ class Store:
 
     def _read(self, name: str) -> dict[str, Any] | None:
         path = self.directory / name
-        try:
-            text = path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except PermissionError as error:
-            raise Unsupported(f"{path} cannot be read", hint="run as root, or choose --state-dir") from error
         with _damaged(path):
+            try:
+                text = path.read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            except PermissionError as error:
+                hint = "run as root, or choose --state-dir"
+                raise Unsupported(f"{path} cannot be read", hint=hint) from error
             data = json.loads(text)
             if not isinstance(data, dict):
                 raise ValueError("not a JSON object")
@@ -210,8 +212,8 @@ class Store:
         try:
             before = self.history()
         except ReconcilerError:
-            before, path = (), self.directory / "history.json"
-            path.replace(path.with_name("history.json.damaged"))
+            before = ()
+            self._set_aside("history.json")
         runs = [*before, replace(run, seconds=round(run.seconds, 3))][-_HISTORY:]
         self._write("history.json", {"format_version": "1.0", "runs": [asdict(item) for item in runs]})
 
@@ -221,9 +223,8 @@ class Store:
         interrupted = self.interrupted()
         if interrupted is not None and interrupted.priors:  # they are about to be overwritten
             self.save(self.leases(), self.claims())
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         with self._usable():
-            fd = os.open(self.directory / "journal.jsonl", flags, 0o600)
+            fd = self._journal_file()
         try:
             journal = Journal(fd)
             journal.record({"event": "begin", "started": started, "command": command, "boot_id": boot_id()})
@@ -232,11 +233,28 @@ class Store:
         finally:
             os.close(fd)
 
+    def _journal_file(self) -> int:
+        """The journal, open and empty. A link or directory in its place is none of ours and must not stop a run."""
+        path = self.directory / "journal.jsonl"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            return os.open(path, flags, 0o600)
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.EISDIR):
+                raise
+        self._set_aside(path.name)
+        return os.open(path, flags, 0o600)
+
+    def _set_aside(self, name: str) -> None:
+        path = self.directory / name
+        path.replace(path.with_name(f"{name}.damaged"))
+
     def remove(self) -> None:
         """Forget the topology: after a destroy nothing of it stays, directories included."""
-        leftovers = (*(f".{name}.new" for name in _FILES), "history.json.damaged")
+        leftovers = (*(f".{name}.new" for name in _FILES), *(f"{name}.damaged" for name in _SET_ASIDE))
         for name in (*_FILES, *leftovers, "journal.jsonl", "lock"):
-            (self.directory / name).unlink(missing_ok=True)
+            with suppress(IsADirectoryError):  # not ours
+                (self.directory / name).unlink(missing_ok=True)
         with suppress(OSError):  # not empty: somebody's files
             self.directory.rmdir()
         directories.unmake(self.root)
@@ -295,7 +313,15 @@ def _run(item: Mapping[str, Any]) -> Run:
 def _damaged(path: Path) -> Iterator[None]:
     try:
         yield
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+    except (
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        IsADirectoryError,
+    ) as error:
         hint = "move it away; nothing in the kernel is lost, only automatic addresses may be dealt anew"
         if path.name == "history.json":
             hint = "move it away, or leave that to the next apply; only the list of past runs is lost"

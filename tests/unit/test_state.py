@@ -263,13 +263,27 @@ def test_a_journal_that_cannot_be_opened_is_one_of_a_run_cut_short(store: Store)
         store.save(LEASES, {})
         elsewhere = store.root / "elsewhere"
         (store.directory / "journal.jsonl").symlink_to(elsewhere)
-        with pytest.raises(ReconcilerError, match=r"journal\.jsonl") as caught, store.journal("", "apply"):
+        with store.journal("", "apply"):
             pass
-        assert caught.value.hint
         assert not elsewhere.exists()
-        (store.directory / "journal.jsonl").unlink()
+        assert (store.directory / "journal.jsonl.damaged").is_symlink()
+        store.remove()
+    with store.lock():
         (store.directory / "journal.jsonl").mkdir()
         assert store.interrupted() == Interrupted("", "", frozenset())
+        with store.journal("", "apply"):
+            pass
+        assert store.interrupted() is None
+
+
+def test_a_directory_in_place_of_a_record_stops_no_destroy(store: Store) -> None:
+    """It is somebody's, and stays; what is ours goes."""
+    with store.lock():
+        (store.directory / "history.json").mkdir()
+        with pytest.raises(ReconcilerError, match=r"history\.json is damaged"):
+            store.history()
+        store.remove()
+        assert [path.name for path in store.directory.iterdir()] == ["history.json"]
 
 
 def test_old_values_of_a_killed_run_are_claims(store: Store, reboot: Callable[[], None]) -> None:
