@@ -133,3 +133,20 @@ def test_orphan_of_a_killed_creation_goes_with_the_topology(world: World) -> Non
     world.run("touch", "/run/netns/shop.web")
     world.reconciler("destroy", file, "--yes")
     world.assert_unchanged(clean)
+
+
+def test_old_values_survive_a_kill(world: World) -> None:
+    """A parameter written right before a kill gets its old value back when a later file no longer declares it."""
+    declared = {"name": "shop", "sandboxes": {"web": {"sysctls": {"net.ipv4.ip_forward": 1}}}}
+    file = str(world.write("shop.topo.yaml", json.dumps(declared)))
+    clean = world.snapshot()
+    point = {"RECONCILER_FAILPOINT": "after:create.sysctl:*ip_forward#1=kill"}
+    world.reconciler("apply", file, "--yes", env=point, exit=KILLED)
+    world.reconciler("apply", file, "--yes")
+    assert world.sysctl("net.ipv4.ip_forward", netns="shop.web") == "1"
+
+    world.write("shop.topo.yaml", json.dumps({"name": "shop", "sandboxes": {"web": {}}}))
+    world.reconciler("apply", file, "--yes")
+    assert world.sysctl("net.ipv4.ip_forward", netns="shop.web") == "0"
+    world.reconciler("destroy", file, "--yes")
+    world.assert_unchanged(clean)
