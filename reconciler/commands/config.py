@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from argparse import Namespace
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from .. import expand, fields, pipeline, resolve, source
 from ..errors import Exit, UsageError
@@ -28,6 +29,9 @@ _WHY = {
     OriginKind.DEFAULTS: "from defaults",
     OriginKind.BUILT_IN: "built-in default",
 }
+
+
+_NAMED = ("networks", "sandboxes", "endpoints")  # maps with free names: what they hold is one level below
 
 
 def run(args: Namespace, console: Console) -> int:
@@ -73,28 +77,47 @@ def _hint(loaded: Loaded, path: str) -> str:
     if close and close[0] != first:
         return f"did you mean '{close[0]}{dot}{rest}'?"
     above, _, field = path.rpartition(".")
-    origin = loaded.expanded.origin(above) if above else None
-    if origin is not None and isinstance(origin.value, Map):
-        known = [name for name, _ in fields.describe(origin.path).children]
-        if near := difflib.get_close_matches(field, [*known, *map(str, origin.value)], 1):
-            return f"did you mean '{above}.{near[0]}'?"
+    known = [name for level in _levels(loaded, above) for name in (*_fields(level), *map(str, level.value))]
+    if near := difflib.get_close_matches(field, known, 1):
+        return f"did you mean '{above}.{near[0]}'?"
     return "name it as in web.eth0.mtu or networks.front.subnets"
 
 
 def _unset(loaded: Loaded, path: str) -> list[Explained]:
-    """A field that exists where the path leads and that nobody gave a value: what the schema says happens then."""
+    """A field that exists where the path leads and that nobody gave a value: what the schema says about it."""
     above, _, field = path.rpartition(".")
-    origin = loaded.expanded.origin(above) if above else None
-    if origin is None or not isinstance(origin.value, Map):
+    level = next((level for level in _levels(loaded, above) if field in _fields(level)), None)
+    if level is None:
         return []
-    if field not in {name for name, _ in fields.describe(origin.path).children}:
-        return []
-    found = fields.describe(f"{origin.path}.{field}")
+    full = f"{level.path}.{field}"
+    found = fields.describe(full)
     default = found.default or found.description.partition("Omitted: ")[2].partition(".")[0]
-    why = f"default: {default}" if default else "the kernel's own default holds"
+    why = f"default: {default}" if default else found.description
     if found.not_yet:
         why = "not realised by this version"
-    return [Explained(f"{origin.path}.{field}", None, "unset", why)]
+    return [Explained(full, None, "unset", why)]
+
+
+class _Level(NamedTuple):
+    """A map of the topology that a path leads to."""
+
+    path: str
+    value: Map
+
+
+def _levels(loaded: Loaded, above: str) -> list[_Level]:
+    """The maps that `above` can mean: `web` stands for the sandbox and, since it is shorter to write, for its endpoints."""
+    found = [loaded.expanded.origin(path) for path in dict.fromkeys((above, f"sandboxes.{above}")) if above]
+    return [_Level(o.path, o.value) for o in found if o is not None and isinstance(o.value, Map)]
+
+
+def _fields(level: _Level) -> list[str]:
+    if level.path.rpartition(".")[2] in _NAMED:
+        return []
+    try:
+        return [name for name, _ in fields.describe(level.path).children if name != "*"]
+    except UsageError:  # a dot in a name is no step in the schema
+        return []
 
 
 def _declared(expanded: Expanded, path: str) -> list[Explained]:

@@ -96,7 +96,8 @@ def test_overrides_are_layers_and_paths_are_siblings(run: Run, topology: Path, t
         ("lan.driver", "bridge", "built-in default"),
         ("bare.mtu", "1500", "the network sets none: what a new link has"),
         ("one.eth0.mtu", "1500", "neither the endpoint nor its network sets one"),
-        ("networks.bare.options.stp", "not set", "the kernel's own default holds"),
+        ("networks.bare.options.stp", "not set", "true: run the spanning tree protocol."),
+        ("one.netns", "not set", "Use this existing network namespace"),
         ("networks.bare.options.hairpin", "not set", "default: false"),
     ],
 )
@@ -119,6 +120,7 @@ def test_config_explains_where_a_value_comes_from(
         ("web1.eth0.mtu", "web-1.eth0.mtu"),
         ("db.eth0.mtuu", "db.eth0.mtu"),
         ("networks.lan.option", "networks.lan.options"),
+        ("db.netn", "db.netns"),
     ],
 )
 def test_config_of_an_unknown_value(run: Run, topology: Path, wrong: str, right: str) -> None:
