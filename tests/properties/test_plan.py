@@ -328,6 +328,8 @@ def test_a_saved_plan_is_applied_as_it_was_or_refused(a: Topology, b: Topology, 
             saved.check_base(back, now)
             host.apply(again)
             host.check_holds(loaded)
+        elif not now.changes:  # somebody did by hand what the plan wanted
+            saved.check_base(back, now)
         elif [(c.action, c.before, c.after) for c in now.changes] != [
             (c.action, c.before, c.after) for c in first.changes
         ]:
