@@ -28,12 +28,14 @@ class Allowed(NamedTuple):
 
 def check(look: Look, desired: Desired, allowed: Allowed) -> None:
     """Raises Refused, with the flag that would allow it, when a plan deletes more than was allowed."""
-    deleted = {entry.address for entry in entries(look.plan.changes) if entry.verb is Verb.DELETE}
+    listed = entries(look.plan.changes)
+    deleted = {entry.address for entry in listed if entry.verb is Verb.DELETE}
     existing = deleted | {f.origin for f in look.observed.objects.values() if f.ours and f.origin is not None}
     number, of = len(deleted), counted(len(existing), "object")
     whole = f"topology '{look.plan.topology}'"
     emptied = bool(look.plan.changes) and not desired.objects
-    if not allowed.everything and (emptied or (deleted and deleted == existing)):
+    renamed = any(entry.verb is Verb.CREATE for entry in listed)  # all goes, and something else comes instead
+    if not allowed.everything and (emptied or (deleted and deleted == existing and not renamed)):
         raise Refused(
             f"this deletes everything that {whole} has here ({of}); nothing was done",
             hint="add --allow-empty if that is meant; otherwise see whether the files are complete",
