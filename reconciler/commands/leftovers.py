@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from .. import marks, names
 from ..errors import ReconcilerError
 from ..kernel import observe
-from ..objects import HOST, Link, Netns
+from ..objects import HOST, Link, Netns, Veth
 from ..render.style import safe
 from ..sides import Found, Scope
 from ..state import Store
@@ -21,7 +21,10 @@ from .console import Console
 
 def derived(store: Store) -> frozenset[str]:
     """Names of host links that the last apply established; asked for before the destroy, which forgets them."""
-    return frozenset(key[2] for key in store.applied() if key[:2] == ("link", HOST))
+    try:
+        return frozenset(key[2] for key in store.applied() if key[:2] == ("link", HOST))
+    except ReconcilerError:  # a damaged record must not stop a destroy
+        return frozenset()
 
 
 def mention(topology: str, links: AbstractSet[str], console: Console) -> None:
@@ -41,6 +44,8 @@ def _lines(topology: str, links: AbstractSet[str], found: Iterable[Found]) -> It
             case Netns(netns=netns) if not item.ours and netns.startswith(prefix):
                 name = safe(netns)
                 yield f"namespace {name} is not marked as ours (ip netns delete {name} removes it)"
+            case Link(kind=Veth(peer=None)):
+                pass  # its other end was in a namespace that has just gone; the kernel is about to take it as well
             case Link(netns="", name=link, altnames=further, alias=alias) if marks.owner(alias) is None:
                 if link in links or any(n.startswith(prefix) for n in (link, *(further or ()))):
                     name = safe(link)

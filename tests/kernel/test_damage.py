@@ -246,10 +246,20 @@ def test_a_given_process_that_ended(world: World) -> None:
     assert world.ping("shop.web", "10.10.0.13")
     process.kill()
     process.communicate()
+    until_gone(world, "shop-vm-eth5")  # the kernel takes a namespace down in its own time
     refused(world, file, f"namespace of pid {process.pid} does not exist")
     assert world.ping("shop.web", "10.10.0.1")
     world.reconciler("destroy", file, "--yes")
     world.assert_unchanged(clean)
+
+
+def until_gone(world: World, link: str) -> None:
+    """Returns when the host has no such link any more."""
+    deadline = time.monotonic() + 5
+    with world.monitor() as monitor:
+        while any(each["ifname"] == link for each in world.ip("link")):
+            assert time.monotonic() < deadline
+            monitor.wait(0.1)
 
 
 def until_in_its_own(world: World, pid: int) -> None:
