@@ -12,7 +12,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from reconciler import fields, schema, source
+from reconciler import fields, schema, source, violations
 from reconciler.errors import Diagnostic, TopologyError, UsageError
 from reconciler.source import Map
 
@@ -152,7 +152,7 @@ def test_options_wait_for_their_driver() -> None:
 def test_mistakes_are_limited() -> None:
     """A file of unknown keys is answered in time."""
     text = "networks:\n" + "".join(f"  net{i}: {{colour: blue}}\n" for i in range(3000))
-    assert len(check(text)) == schema.MAX_MISTAKES
+    assert len(check(text)) == violations.MAX_MISTAKES
 
 
 def test_messages_point_at_key_or_value() -> None:
