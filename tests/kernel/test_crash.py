@@ -10,6 +10,7 @@ import pytest
 
 from tests.world import World
 
+pytestmark = pytest.mark.timeout(900)  # some fifty applies each; a busy machine takes minutes for them
 TOPOLOGY = {
     "name": "shop",
     "networks": {"front": {"subnets": ["10.10.0.0/24", "fd00:10::/64"]}, "back": {"internal": True}},
