@@ -63,10 +63,10 @@ class Executor:
             return [self._one_with_failpoint(change, self._failpoint) for change in changes]
 
     def _one_with_failpoint(self, change: Change, point: failpoints.Failpoint) -> Outcome:
-        """One change at a time, so that a kill hits exactly between two of them."""
-        if point.fires("before", change):
+        """One change at a time, so that a signal hits exactly between two of them."""
+        if point.fires("before", change) and (number := point.trigger()):
             self._failed.add(change.key)
-            return Outcome(change, explain(change, Failure(point.trigger(), "failpoint")))
+            return Outcome(change, explain(change, Failure(number, "failpoint")))
         outcome = self._run([change])[0]
         if point.fires("after", change):
             point.trigger()

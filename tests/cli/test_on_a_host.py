@@ -326,20 +326,3 @@ def test_quiet_is_silent_unless_something_goes(world: World) -> None:
     assert (done.stdout, done.stderr) == ("", "")
     assert world.reconciler("apply", "-q", path).stdout == ""
     assert "- sandbox/web" in world.reconciler("destroy", "-q", path, "--yes").stdout
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_stops_between_batches(world: World, number: signal.Signals, code: int) -> None:
-    """The exit code names the signal, the text what is left, and going on completes it."""
-    path = world.write("lab.yaml", LAB.replace("  db: {", "  db: {replicas: 240, "))
-    process = world.start(sys.executable, "-m", "reconciler", "apply", path, env=world.environment())
-    assert process.stdout is not None
-    assert any(line.startswith("Plan:") for line in process.stdout)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == code
-    if err:  # the signal may also come when everything is done, or before the first batch
-        assert f"Stopped by {number.name}" in err
-        assert (f"Run `reconciler apply {path}` to go on." in err) is ("Nothing remains" not in err)
-    world.reconciler("apply", path)
-    world.reconciler("plan", path, "--exit-code")

@@ -38,10 +38,11 @@ def until(condition: Callable[[], bool], seconds: float = 10) -> None:
         time.sleep(0.005)
 
 
-def started(world: World, file: Path) -> subprocess.Popen[str]:
-    """An apply that has begun to make namespaces."""
-    process = world.start(sys.executable, "-m", "reconciler", "apply", file, "--yes", env=world.environment())
-    until(lambda: len(world.netns()) > 0)
+def held_still(world: World, command: str, file: Path, point: str) -> subprocess.Popen[str]:
+    """A run that stopped itself in the middle, at `point`, and waits for SIGCONT."""
+    environment = world.environment({"RECONCILER_FAILPOINT": f"{point}=stop"})
+    process = world.start(sys.executable, "-m", "reconciler", command, file, "--yes", env=environment)
+    until(lambda: " T " in Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii"))
     return process
 
 
@@ -50,8 +51,9 @@ def test_stopped_in_the_middle(world: World, number: signal.Signals, code: int) 
     """It stops between two batches, says what is left and how to go on; the next apply does the rest."""
     clean = world.snapshot()
     file = world.write("many.topo.yaml", json.dumps(MANY))
-    process = started(world, file)
+    process = held_still(world, "apply", file, "after:create.netns#5")
     process.send_signal(number)
+    process.send_signal(signal.SIGCONT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert f"Stopped by {number.name}" in err
@@ -74,15 +76,11 @@ def test_a_stopped_destroy_goes_on(world: World) -> None:
     clean = world.snapshot()
     file = world.write("many.topo.yaml", json.dumps(MANY))
     world.reconciler("apply", file)
-    process = world.start(
-        sys.executable, "-m", "reconciler", "destroy", file, "--yes", env=world.environment()
-    )
-    assert process.stdout is not None
-    while not process.stdout.readline().startswith("Plan:"):
-        assert process.poll() is None
+    process = held_still(world, "destroy", file, "after:delete.*#5")
     process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGCONT)
     process.communicate(timeout=60)
-    assert process.returncode in (0, 130)
+    assert process.returncode == 130
     world.reconciler("destroy", file, "--yes")
     world.assert_unchanged(clean, timeout=20)
 
@@ -91,10 +89,11 @@ def test_two_applies_at_once(world: World) -> None:
     """The second is told whom it meets, does nothing, and does not disturb the first."""
     clean = world.snapshot()
     file = world.write("many.topo.yaml", json.dumps(MANY))
-    first = started(world, file)
+    first = held_still(world, "apply", file, "after:create.netns#5")
     second = world.reconciler("apply", file, "--yes", exit=6)
     assert f"pid {first.pid}" in second.stderr
-    out, err = first.communicate(timeout=60)
+    first.send_signal(signal.SIGCONT)
+    out, err = first.communicate(timeout=120)
     assert (first.returncode, err) == (0, ""), out
     world.reconciler("plan", file, "--exit-code")
     world.reconciler("destroy", file, "--yes")

@@ -34,11 +34,9 @@ def lan(world: World) -> World:
     return world
 
 
-def test_a_world_starts_with_loopback_only_and_fast() -> None:
-    """A new world has loopback up, no namespaces, and costs less than a tenth of a second."""
-    started = time.monotonic()
+def test_a_world_starts_with_loopback_only() -> None:
+    """A new world has loopback up and no namespaces."""
     with World() as world:
-        assert time.monotonic() - started < 0.1
         (loopback,) = world.ip("link", "show", "up")
         assert loopback["ifname"] == "lo"
         assert world.netns() == []
