@@ -7,6 +7,8 @@
     plan:   [lines]           `ACTION KIND NAME CAUSE [ATTRIBUTES]`, in order, exactly what apply will do
     conflicts: [lines]        messages, when it cannot be applied
     facts:  [commands]        checked on the real kernel after the apply, by `ip` and traffic
+    needs:  [features]        what the real kernel must be able to do, of tests/features.py, beside what shows by itself:
+                              the drivers of the networks and the types of the links in the steps
 
 The same files run against the fake kernel (tests/unit/test_cases.py) and the real one (tests/kernel/test_cases.py).
 """
@@ -21,8 +23,17 @@ from typing import Any
 import yaml
 
 from reconciler.plan import Change
+from tests import features
 
 DIRECTORY = Path(__file__).parent / "cases"
+# The features that the driver of a network stands for.
+DRIVERS = {
+    "bridge": ("bridge", "veth"),
+    "ipvlan": ("ipvlan",),
+    "macvlan": ("macvlan",),
+    "overlay": ("bridge", "veth", "vxlan"),
+    "ptp": ("veth",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +49,18 @@ class Case:
     conflicts: tuple[str, ...]
     facts: tuple[Mapping[str, Any], ...]
     setup: tuple[Mapping[str, Any], ...]
+    declared_needs: tuple[str, ...]
+
+    @property
+    def needs(self) -> list[str]:
+        """The features that a kernel must have for this case, sorted."""
+        topologies = [topology for topology in (self.before, self.after) if topology is not None]
+        networks = [
+            network or {} for topology in topologies for network in topology.get("networks", {}).values()
+        ]
+        found = {need for network in networks for need in DRIVERS.get(network.get("driver", "bridge"), ())}
+        found |= {step["type"] for step in (*self.setup, *self.breaks) if step.get("add") == "link"}
+        return sorted(found | set(self.declared_needs))
 
     @property
     def edited(self) -> Mapping[str, Any]:
@@ -54,8 +77,12 @@ def load_all() -> list[Case]:
 
 def _load(path: Path) -> Case:
     data = yaml.safe_load(path.read_text())
-    known = {"about", "before", "break", "after", "plan", "conflicts", "facts", "setup"}
+    known = {"about", "before", "break", "after", "plan", "conflicts", "facts", "setup", "needs"}
     assert set(data) <= known, f"{path.name}: unknown keys {set(data) - known}"
+    needs = data.get("needs", ())
+    assert set(needs) <= set(features.FEATURES), (
+        f"{path.name}: unknown needs {set(needs) - set(features.FEATURES)}"
+    )
     return Case(
         path.stem,
         data["about"],
@@ -66,6 +93,7 @@ def _load(path: Path) -> Case:
         tuple(data.get("conflicts", ())),
         tuple(data.get("facts", ())),
         tuple(data.get("setup", ())),
+        tuple(needs),
     )
 
 

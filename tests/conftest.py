@@ -1,10 +1,39 @@
-"""Reporting for the whole suite: what was skipped, grouped by reason, so that nothing is skipped unseen."""
+"""For the whole suite: skips what the kernel cannot do, and reports what was skipped, so that nothing is skipped unseen.
+
+What a test needs, and the kernel it ran on, go into the JUnit file with it; tests/vm/proven.py makes a table of them.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 
 import pytest
+
+from tests import features
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuses unknown needs before anything runs, and records the known ones in the results."""
+    for item in items:
+        for need in _needs(item):
+            if need not in features.FEATURES:
+                raise pytest.UsageError(
+                    f"{item.nodeid} needs {need!r}, which tests/features.py does not know"
+                )
+            item.user_properties.append(("needs", need))
+        if item.get_closest_marker("kernel"):
+            item.user_properties.append(("kernel", features.kernel()))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips a test with the kernel's own answer when it needs what the kernel lacks."""
+    for need in _needs(item):
+        if reason := features.lack(need):
+            pytest.skip(reason)
+
+
+def _needs(item: pytest.Item) -> list[str]:
+    return sorted({need for marker in item.iter_markers("needs") for need in marker.args})
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

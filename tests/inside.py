@@ -34,6 +34,11 @@ def become_host(root: Path) -> int:
     return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
+def leave_network() -> None:
+    """Unshares the network only: an empty namespace that ends with the thread."""
+    _checked(_libc.unshare(CLONE_NEWNET), "unshare")
+
+
 @contextmanager
 def namespace(name: str, home: int) -> Iterator[None]:
     """Moves into the entry `name` of /run/netns while the block runs, then back to the namespace behind `home`."""

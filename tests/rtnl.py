@@ -20,6 +20,8 @@ BUFFER = 32 << 20
 
 NLM_F_REQUEST = 1
 NLM_F_ACK = 4
+NLM_F_EXCL = 0x200
+NLM_F_CREATE = 0x400
 NLMSG_ERROR = 2
 RTM_NEWNSID = 88
 RTM_GETNSID = 90
@@ -120,7 +122,7 @@ def nsid(fd: int) -> int | None:
     """The number under which the calling thread's namespace knows the namespace behind `fd`, None if it does not."""
     with _open() as sock:
         _, reply = _ask(sock, RTM_GETNSID, _netns_attrs(fd))
-    for kind, value in _attributes(reply[4:]):
+    for kind, value in attributes(reply[4:]):
         if kind == NETNSA_NSID:
             number: int = struct.unpack("=i", value)[0]
             return None if number < 0 else number
@@ -131,7 +133,13 @@ def assign_nsid(fd: int) -> None:
     """Gives the namespace behind `fd` a number in the calling thread's namespace: without one, it is not listened to."""
     if nsid(fd) is None:
         with _open() as sock:
-            _ask(sock, RTM_NEWNSID, _netns_attrs(fd) + struct.pack("=HHi", 8, NETNSA_NSID, -1))
+            _ask(sock, RTM_NEWNSID, _netns_attrs(fd) + struct.pack("=HHi", 8, NETNSA_NSID, -1), NLM_F_ACK)
+
+
+def request(kind: int, body: bytes, *, create: bool = False) -> bytes:
+    """The kernel's answer to one request, without its header; empty for what is only acknowledged. Refused: OSError."""
+    with _open() as sock:
+        return _ask(sock, kind, body, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK if create else 0)[1]
 
 
 def _open() -> socket.socket:
@@ -144,9 +152,8 @@ def _netns_attrs(fd: int) -> bytes:
     return struct.pack("=B3xHHI", 0, 8, NETNSA_FD, fd)
 
 
-def _ask(sock: socket.socket, kind: int, body: bytes) -> tuple[int, bytes]:
-    flags = NLM_F_REQUEST | (NLM_F_ACK if kind == RTM_NEWNSID else 0)
-    sock.send(_HEADER.pack(16 + len(body), kind, flags, 1, 0) + body)
+def _ask(sock: socket.socket, kind: int, body: bytes, flags: int = 0) -> tuple[int, bytes]:
+    sock.send(_HEADER.pack(16 + len(body), kind, NLM_F_REQUEST | flags, 1, 0) + body)
     answer, reply = next(_split(sock.recv(1 << 16)))
     if answer == NLMSG_ERROR and (code := struct.unpack_from("=i", reply)[0]):
         raise OSError(-code, f"rtnetlink request {kind} refused")
@@ -160,7 +167,8 @@ def _split(data: bytes) -> Iterator[tuple[int, bytes]]:
         data = data[(length + 3) & ~3 :]
 
 
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Kind and value of each attribute of a message or of a nested attribute."""
     while len(data) >= 4:
         length, kind = struct.unpack_from("=HH", data)
         yield kind, data[4:length]
@@ -172,6 +180,6 @@ def _event(kind: int, body: bytes, nsid: int | None) -> Event:
     if kind in _LINK_TYPES or kind in _ADDRESS_TYPES or kind in _NEIGHBOUR_TYPES:
         ifindex = struct.unpack_from("=I", body, 4)[0]
     if kind in _LINK_TYPES:
-        found = (value for key, value in _attributes(body[16:]) if key == IFLA_IFNAME)
+        found = (value for key, value in attributes(body[16:]) if key == IFLA_IFNAME)
         name = next(found, b"").rstrip(b"\0").decode()
     return Event(NAMES.get(kind, str(kind)), nsid, ifindex, name)

@@ -13,7 +13,7 @@ from tests import cases, vandals
 from tests.cases import Case
 from tests.world import World
 
-ALL = cases.load_all()
+ALL = [pytest.param(case, id=case.name, marks=pytest.mark.needs(*case.needs)) for case in cases.load_all()]
 
 
 def write(world: World, topology: Mapping[str, Any]) -> Path:
@@ -70,7 +70,7 @@ def quiet_apply(world: World, file: Path) -> None:
     assert world.reconciler("plan", file, "-o", "json").json()["changes"] == []
 
 
-@pytest.mark.parametrize("case", ALL, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", ALL)
 def test_case(case: Case, world: World) -> None:
     """Plan, apply, facts, silence, decoys, destroy: the machine is as it was."""
     for step in case.setup:
