@@ -14,7 +14,7 @@ from enum import Enum
 
 from . import layers, schema
 from .errors import Diagnostic, Mark, TopologyError
-from .merge import below, long_endpoint, merge
+from .merge import below, long_endpoint, long_host, merge
 from .replicas import NotExpandable, depends_on_number, mentions_number, replica
 from .source import default_paths, paused_gc
 from .tree import Map, Seq
@@ -27,6 +27,7 @@ _NETWORK = ("driver", "subnets", "internal", "mtu", "labels", "options")
 _SANDBOX = ("netns", "pid", "host", "endpoints", "routes", "sysctls", "labels")
 _ENDPOINT = ("network", "addresses", "mac", "mtu", "gateway_priority", "sysctls")
 _ROUTE = ("to", "via", "dev", "metric", "table", "type", "src", "onlink")
+_HOST = ("vtep", "underlay_mtu")
 _SUBNET = ("subnet", "gateway", "ip_range", "aux_addresses")
 
 _Built = Mapping[str, Callable[[Mark], object]]
@@ -39,6 +40,7 @@ _NETWORK_BUILT_IN: _Built = {
 }
 _SANDBOX_BUILT_IN: _Built = {"endpoints": Map, "routes": Seq, "sysctls": Map, "labels": Map}
 _ENDPOINT_BUILT_IN: _Built = {"gateway_priority": lambda _: 0, "sysctls": Map}
+_HOST_BUILT_IN: _Built = {"underlay_mtu": lambda _: 1500}
 _ROUTE_BUILT_IN: _Built = {"table": lambda _: 254, "type": lambda _: "unicast", "onlink": lambda _: False}
 
 
@@ -136,6 +138,8 @@ def expand(sources: layers.Sources) -> Expanded:
     numbers: dict[str, tuple[str, int]] = {}
     defaults = _map_of(merged, "defaults")
     tree.put("pools", _pools(merged), merged.marks.get("pools"))
+    if "hosts" in merged:
+        tree.put("hosts", _hosts(merged), merged.marks.get("hosts"))
     tree.put("networks", _networks(merged, defaults), merged.marks.get("networks"))
     tree.put("sandboxes", _sandboxes(merged, defaults, numbers, found), merged.marks.get("sandboxes"))
     if found:
@@ -203,6 +207,15 @@ def _pools(merged: Map) -> Seq:
         pool.setdefault("size", 64 if ":" in str(item["base"]) else 24)
         pools.put(pool, mark)
     return pools
+
+
+def _hosts(merged: Map) -> Map:
+    declared = _map_of(merged, "hosts")
+    result = Map(declared.mark)
+    for name, value in declared.items():
+        marks = declared.marks[name]
+        result.put(name, _ordered(long_host(value, marks[1]), marks[0], _HOST, _HOST_BUILT_IN), marks)
+    return result
 
 
 def _networks(merged: Map, defaults: Map) -> Map:
@@ -384,7 +397,7 @@ def _stray_numbers(sandbox: Map) -> Iterable[Diagnostic]:
     """{n} in an address, MAC or path of a sandbox without replicas: surely meant, and surely wrong."""
     if not mentions_number(sandbox):
         return
-    places = [(sandbox, "netns")]
+    places = [(sandbox, "netns"), (sandbox, "host")]
     places += [
         (item, key)
         for item in _map_of(sandbox, "endpoints").values()

@@ -17,7 +17,7 @@ from .tree import Map
 # Comparing names is slow; after this many mistakes nobody needs another guess.
 MAX_GUESSES = 20
 
-_NAMED = ("networks", "sandboxes")
+_NAMED = {"networks": "network", "sandboxes": "sandbox", "hosts": "host"}
 
 
 def merge(layers: Sequence[Sequence[Map]]) -> tuple[Map, list[Diagnostic]]:
@@ -57,6 +57,15 @@ def long_endpoint(value: object, mark: Mark) -> Map:
     return endpoint
 
 
+def long_host(value: object, mark: Mark) -> Map:
+    """A host's map, whatever form it is written in: a map, or only the address."""
+    if isinstance(value, Map):
+        return value
+    host = Map(mark)
+    host.put("vtep", value, (mark, mark))
+    return host
+
+
 def _siblings(files: Sequence[Map], found: list[Diagnostic]) -> Map:
     """Files that complete each other. What two of them say must be the same, and a name belongs to one."""
     result = Map(files[0].mark if files else Mark("", 1, 1, 2))
@@ -78,7 +87,7 @@ def _siblings(files: Sequence[Map], found: list[Diagnostic]) -> Map:
 
 def _side_by_side(first: Map, second: Map, section: str, found: list[Diagnostic]) -> Map:
     result = _copy(first)
-    kind = "network" if section == "networks" else "sandbox"
+    kind = _NAMED[section]
     for name, value in second.items():
         if name in result:
             mark, other = second.key_mark(name), first.key_mark(name)
@@ -138,6 +147,8 @@ def _over(lower: Map, upper: Map, key: str, path: tuple[str, ...], found: list[D
     if len(path) == 4:
         before = long_endpoint(before, lower.value_mark(key))
         value = long_endpoint(value, upper.value_mark(key))
+    if path[0] == "hosts" and len(path) == 2:
+        before, value = long_host(before, lower.value_mark(key)), long_host(value, upper.value_mark(key))
     if not isinstance(value, Map):
         return value
     return _on_top(before if isinstance(before, Map) else Map(lower.key_mark(key)), value, path, found)

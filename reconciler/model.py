@@ -68,6 +68,20 @@ class Network:
     mark: Mark
 
 
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One of the machines that a topology spreads over.
+
+    `vtep` is the address by which the others reach it and by which it is recognised. `underlay_mtu` is the size of the
+    largest packet between hosts.
+    """
+
+    name: str
+    vtep: IPAddress
+    underlay_mtu: int
+    mark: Mark
+
+
 class SandboxKind(Enum):
     """Whose network namespace it is."""
 
@@ -132,7 +146,8 @@ class Sandbox:
     """An isolated network stack.
 
     `where` is how to reach a given namespace: an absolute path (PATH), the decimal pid (PID), "" otherwise.
-    `gateways` holds the default gateways chosen by priority, v4 before v6.
+    `gateways` holds the default gateways chosen by priority, v4 before v6. `host` is the name of the host that it is
+    placed on, None in a topology without hosts.
     """
 
     name: str
@@ -144,16 +159,21 @@ class Sandbox:
     sysctls: Mapping[str, str]
     labels: Mapping[str, str]
     mark: Mark
+    host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Everything that one name owns. `files` are the sources in reading order, for messages and digests."""
+    """Everything that one name owns. `files` are the sources in reading order, for messages and digests.
+
+    `hosts` is empty for a topology of one machine; otherwise every sandbox names one of them.
+    """
 
     name: str
     networks: Mapping[str, Network]
     sandboxes: Mapping[str, Sandbox]
     files: tuple[str, ...]
+    hosts: Mapping[str, Host] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ _FENCE = re.compile(r"```yaml([^\n]*)\n((?:(?!```).*\n)*)```")
 SECTIONS = (
     ("The whole file", ""),
     ("An entry of `pools`", "pools.*"),
+    ("A host: `hosts.NAME`", "hosts.*"),
     ("A network: `networks.NAME`", "networks.*"),
     ("A subnet in long form: an entry of `subnets`", "networks.*.subnets.*"),
     ("`options` of the bridge driver", "networks.*.options"),

@@ -18,6 +18,7 @@ from ..tree import Map
 from . import fields
 from .allocation import allocate_all
 from .endpoints import Reader
+from .hosts import check_spans, read_hosts, slices
 from .interfaces import finish_endpoints
 from .limits import check_ports
 from .linknames import check_host_names
@@ -65,6 +66,7 @@ def _resolve(
 ) -> tuple[Topology, Leases]:
     found: list[Diagnostic] = []
     name = _name(tree, name_mark, found)
+    hosts = read_hosts(tree, found)
     networks = read_networks(tree, name, leases, taken, found)
     drafts = _read_sandboxes(tree, networks, found)
     endpoints = [endpoint for draft in drafts for endpoint in draft.endpoints]
@@ -73,11 +75,19 @@ def _resolve(
     sandboxes = _finish(name, drafts, finished, found)
     check_sharing(name, drafts, found)
     check_host_settings(drafts, found)
-    found += check_ports(finished.values(), sandboxes.values())
-    found += check_host_names(name, finished.values(), sandboxes.values())
+    found += check_spans(finished, sandboxes.values())
+    of_hosts = [
+        one
+        for part in slices(hosts, finished, sandboxes)
+        for one in (
+            *check_ports(part.networks, part.sandboxes),
+            *check_host_names(name, part.networks, part.sandboxes),
+        )
+    ]
+    found += dict.fromkeys(of_hosts)  # what is wrong on several hosts is said once
     if found:
         raise TopologyError(_without_repetition(found))
-    topology = Topology(name, finished, sandboxes, files)
+    topology = Topology(name, finished, sandboxes, files, hosts)
     return topology, Leases(
         networks=drawn(networks),
         endpoints={endpoint.key: tuple(endpoint.leased) for endpoint in endpoints if endpoint.leased},
@@ -96,8 +106,9 @@ def _read_sandboxes(tree: Map, networks: dict[str, Draft], found: list[Diagnosti
     index = RangeIndex(one for draft in networks.values() for one in draft.ranges)
     reader = Reader(networks, index, found)
     drafts: list[SandboxDraft] = []
+    hosts = fields.section(tree, "hosts")
     for name, source, mark in fields.sections(tree, "sandboxes"):
-        draft = read_sandbox(name, source, mark, found)
+        draft = read_sandbox(name, source, mark, hosts, found)
         for interface, endpoint, endpoint_mark in fields.sections(source, "endpoints"):
             draft.endpoints.append(reader.read(name, interface, endpoint, endpoint_mark))
         drafts.append(draft)

@@ -17,11 +17,13 @@ from ..tree import Map
 from . import fields
 from .endpoints import EndpointDraft
 from .gateways import default_gateways
+from .hosts import read_place
 from .routes import Reach, read_routes
 from .sysctls import Setting, is_of_interface, sandbox_settings
 
 _NETNS_DIRECTORY = "/run/netns"
 _WAYS = ("netns", "pid", "host")
+_Place = tuple[str | None, SandboxKind, str]
 
 
 @dataclass(slots=True)
@@ -33,13 +35,17 @@ class SandboxDraft:
     source: Map
     kind: SandboxKind
     where: str
+    host: str | None = None
     endpoints: list[EndpointDraft] = field(default_factory=list)
     settings: list[Setting] = field(default_factory=list)
 
 
-def read_sandbox(name: str, source: Map, mark: Mark, found: list[Diagnostic]) -> SandboxDraft:
-    """Whose namespace it is; endpoints are read afterwards."""
+def read_sandbox(name: str, source: Map, mark: Mark, hosts: Map, found: list[Diagnostic]) -> SandboxDraft:
+    """Whose namespace it is, and on which of `hosts`; endpoints are read afterwards."""
+    host = read_place(name, source, mark, hosts, found)
     ways = [key for key in _WAYS if source.get(key) is not None and source.get(key) is not False]
+    if isinstance(source.get("host"), str) or hosts:
+        ways = [key for key in ways if key != "host"]  # says where, not whose
     for extra in ways[1:]:
         message = f"sandbox '{name}' has both '{ways[0]}' and '{extra}', and can be only one namespace"
         related = ((f"'{ways[0]}' is here", source.key_mark(ways[0])),)
@@ -52,7 +58,7 @@ def read_sandbox(name: str, source: Map, mark: Mark, found: list[Diagnostic]) ->
             kind, where = SandboxKind.PID, str(fields.number(source, "pid"))
         case ["host"]:
             kind = SandboxKind.HOST
-    return SandboxDraft(name, mark, source, kind, where)
+    return SandboxDraft(name, mark, source, kind, where, host)
 
 
 def finish_sandbox(
@@ -86,32 +92,34 @@ def finish_sandbox(
         sysctls={setting.path: setting.value for setting in draft.settings},
         labels=fields.scalars(fields.section(draft.source, "labels")),
         mark=draft.mark,
+        host=draft.host,
     )
 
 
 def check_sharing(topology: str, drafts: Sequence[SandboxDraft], found: list[Diagnostic]) -> None:
     """Given namespaces that several sandboxes use, or that the topology makes itself."""
     made = {
-        f"{_NETNS_DIRECTORY}/{names.netns(topology, draft.name)}": draft
+        (draft.host, f"{_NETNS_DIRECTORY}/{names.netns(topology, draft.name)}"): draft
         for draft in drafts
         if draft.kind is SandboxKind.MADE
     }
-    interfaces: dict[tuple[SandboxKind, str, str], SandboxDraft] = {}
-    settings: dict[tuple[SandboxKind, str, str], tuple[SandboxDraft, Setting]] = {}
+    interfaces: dict[tuple[_Place, str], SandboxDraft] = {}
+    settings: dict[tuple[_Place, str], tuple[SandboxDraft, Setting]] = {}
     for draft in drafts:
         if draft.kind is SandboxKind.MADE:
             continue
-        if draft.kind is SandboxKind.PATH and (maker := made.get(draft.where)):
+        if draft.kind is SandboxKind.PATH and (maker := made.get((draft.host, draft.where))):
             message = f"{draft.where} is the namespace that sandbox '{maker.name}' makes"
             hint = f"put the endpoints of '{draft.name}' into '{maker.name}'"
             related = ((f"'{maker.name}' is here", maker.mark),)
             found.append(Diagnostic("conflict", message, draft.source.value_mark("netns"), hint, related))
+        place = (draft.host, draft.kind, draft.where)
         for endpoint in draft.endpoints:
-            other = interfaces.setdefault((draft.kind, draft.where, endpoint.name), draft)
+            other = interfaces.setdefault((place, endpoint.name), draft)
             if other is not draft:
                 found.append(_same_interface(draft, other, endpoint))
         for setting in _all_settings(draft):
-            first = settings.setdefault((draft.kind, draft.where, setting.path), (draft, setting))
+            first = settings.setdefault((place, setting.path), (draft, setting))
             if first[0] is not draft and first[1].value != setting.value:
                 found.append(_two_values(setting, first[1]))
 
