@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Protocol
 
 from .errors import Exit
+from .features import Lack
 from .interrupts import Interrupts, deferred
 from .model import Leases
 from .objects import Address, KernelObject, Key, Port, Route, Sysctl, Value
@@ -42,6 +43,9 @@ class Kernel(Protocol):
 
     def observe(self, scope: Scope) -> Observed:
         """Look at everything in scope."""
+
+    def lacks(self, names: Collection[str]) -> Mapping[str, Lack]:
+        """Those of the features, by name, that this kernel surely does not have, in that order."""
 
     def execute(
         self, changes: Sequence[Change], note: Callable[[Mapping[Key, str]], None]

@@ -116,9 +116,13 @@ class DeadlineExceeded(ReconcilerError):
 
 
 class Unsupported(ReconcilerError):
-    """This host lacks a privilege or a kernel feature that the request needs."""
+    """This host lacks a privilege or a kernel feature that the request needs. `reasons` are shown one a line."""
 
     exit_code = Exit.UNSUPPORTED
+
+    def __init__(self, message: str, *, reasons: Sequence[str] = (), hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.reasons = tuple(reasons)
 
 
 class KernelError(ReconcilerError):

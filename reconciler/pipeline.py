@@ -15,9 +15,11 @@ from pathlib import Path
 from . import expand, resolve
 from .apply import Kernel, scope_of
 from .compile import compile_topology
+from .errors import Unsupported
 from .expand import Expanded
+from .features import by_place, missing, needs
 from .model import IPNetwork, Leases, Topology
-from .plan import Plan, plan
+from .plan import Action, Plan, plan
 from .sides import Desired, Observed
 from .state import Store
 
@@ -67,6 +69,21 @@ def look(desired: Desired, store: Store, kernel: Kernel) -> Look:
     if first.changes and desired.objects:  # only now does it matter what is drift, and the record is large
         first = plan(desired, observed, applied=store.applied(), claims=claims, begun=begun)
     return Look(observed, first, time.monotonic() - began)
+
+
+def check_host(found: Look, kernel: Kernel) -> None:
+    """Raise Unsupported if what the plan makes needs features that this kernel lacks: all of them, with file lines.
+
+    What is there already shows that the kernel can, so a plan that makes nothing asks nothing.
+    """
+    wanted = needs(change for change in found.plan.changes if change.action is Action.CREATE)
+    lacking = kernel.lacks(wanted) if wanted else {}
+    if lacking:
+        raise Unsupported(
+            f"this host cannot hold topology '{found.plan.topology}'; nothing was done",
+            reasons=[missing(wanted[name], name, lacking[name]) for name in by_place(lacking, wanted)],
+            hint="`reconciler doctor` shows what this host has",
+        )
 
 
 def _begun(store: Store) -> frozenset[str]:

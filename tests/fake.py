@@ -8,7 +8,7 @@ it and against the real kernel, which keeps it honest.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from ipaddress import ip_interface
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from reconciler import marks, names
 from reconciler.effects import Lost
 from reconciler.errors import KernelError
+from reconciler.features import Lack
 from reconciler.interrupts import Interrupts
 from reconciler.objects import (
     HOST,
@@ -41,13 +42,17 @@ T = TypeVar("T")
 
 
 class FakeKernel:
-    """Implements `apply.Kernel`. `fail_at` makes the n-th change (from 1) fail with EBUSY, `kill_at` raises Killed."""
+    """Implements `apply.Kernel`. `fail_at` makes the n-th change (from 1) fail with EBUSY, `kill_at` raises Killed.
+
+    `missing` are features that it lacks.
+    """
 
     def __init__(self, *, fail_at: int = 0, kill_at: int = 0) -> None:
         self.objects: dict[Key, KernelObject] = {}
         self.marked: set[Key] = set()
         self.messages = 0
         self.priors: dict[Key, str] = {}
+        self.missing: set[str] = set()
         self.fail_at, self.kill_at, self.tried = fail_at, kill_at, 0
 
     # -- what apply needs ------------------------------------------------------------------------------------------
@@ -65,6 +70,10 @@ class FakeKernel:
                 found[port.key] = Found(port, ours=False)
         same = {name: HOST for name in scope.given if name == "/proc/self/ns/net"}
         return Observed(found, same=same)
+
+    def lacks(self, names: Collection[str]) -> dict[str, Lack]:
+        """Those of the features that are in `missing`."""
+        return {name: Lack("the kernel says no", "get it") for name in names if name in self.missing}
 
     def execute(self, changes: Sequence[Change], note: Callable[[Mapping[Key, str]], None]) -> list[Outcome]:
         """One change after the other; what depends on a failed one is blocked."""

@@ -140,6 +140,7 @@ def carry_out(job: Job, console: Console, options: Options, *, yes: bool) -> int
         saved.check_base(job.saved, look.plan)
     if look.plan.empty:
         return _nothing_to_do(job, look, kernel, console)
+    pipeline.check_host(look, kernel)
     if not console.json and (not console.quiet or look.plan.conflicts or consent.is_needed(look.plan)):
         console.result(render_plan.text(_view(job, look), console.out))
     refuse_conflicts(look, job.named)

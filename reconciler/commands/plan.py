@@ -32,7 +32,9 @@ def run(args: Namespace, console: Console) -> int:
         expanded, topology = loaded.expanded, loaded.topology
         desired, leases, store = loaded.desired, loaded.leases, loaded.store
     mention_interrupted(store, console)
-    look = pipeline.look(desired, store, Linux(store))
+    kernel = Linux(store)
+    look = pipeline.look(desired, store, kernel)
+    pipeline.check_host(look, kernel)
     if console.json:
         console.document(documents.plan(look.plan, expanded.files, expanded.digest, desired))
     else:

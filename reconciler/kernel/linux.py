@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from ..features import Lack
 from ..interrupts import Interrupts
 from ..objects import Key, Netns
 from ..outcome import Outcome
 from ..plan import Action, Change
 from ..sides import Observed, Scope
 from ..state import Store, boot_id
-from . import netns, observe, ready
+from . import facts, netns, observe, ready
 from .execute import Executor, Note
 
 _PREPARED = "netns-directory.json"
@@ -41,6 +42,10 @@ class Linux:
         """Everything in scope, as it is now."""
         self._executor.release()
         return observe.observe(scope)
+
+    def lacks(self, names: Collection[str]) -> Mapping[str, Lack]:
+        """Features that this kernel does not have."""
+        return facts.lacks(names)
 
     def execute(self, changes: Sequence[Change], note: Note) -> Sequence[Outcome]:
         """Carry out changes in order; `note` hears the values of parameters before they are written."""

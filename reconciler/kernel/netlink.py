@@ -46,6 +46,8 @@ class Failure:
     @property
     def name(self) -> str:
         """EEXIST and the like."""
+        if self.errno == errno_names.EOPNOTSUPP:  # Python prefers ENOTSUP, which kernel and `ip` never say
+            return "EOPNOTSUPP"
         return errno_names.errorcode.get(self.errno, f"errno {self.errno}")
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import serial
-from ..errors import Diagnostic, KernelError, Mark, ReconcilerError, Refused, TopologyError
+from ..errors import Diagnostic, KernelError, Mark, ReconcilerError, Refused, TopologyError, Unsupported
 from ..objects import KernelObject
 from ..outcome import Outcome
 from ..plan import Change, Conflict, Plan
@@ -143,7 +143,7 @@ def _error_fields(found: ReconcilerError) -> Document:
         "hint": found.hint,
         "exit_code": int(found.exit_code),
     }
-    if isinstance(found, Refused):
+    if isinstance(found, Refused | Unsupported):
         fields["reasons"] = list(found.reasons)
     if isinstance(found, KernelError):
         fields |= {"errno": found.errno, "detail": found.detail}
