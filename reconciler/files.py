@@ -16,12 +16,14 @@ from .errors import Diagnostic, Mark, TopologyError, UsageError
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 STDIN = "-"
+LOCK_SUFFIX = ".lock.yaml"
 
 
 def collect(paths: Sequence[str]) -> tuple[str, ...]:
     """The files that `paths` name, in reading order, each once: directories give their *.yaml and *.yml, not recursive.
 
-    A path with *, ? or [ that is no file is a pattern; '-' is standard input. Raises UsageError for what names nothing.
+    A path with *, ? or [ that is no file is a pattern; '-' is standard input. Lock files are left out: they are no
+    topology files. Raises UsageError for what names nothing.
     """
     files: dict[str, str] = {}
     for path in paths:
@@ -70,10 +72,15 @@ def _files_of(path: str) -> list[str]:
         raise UsageError("a path with a NUL in it names nothing")
     if os.path.isdir(path):
         return _files_in(path)
+    if path.endswith(LOCK_SUFFIX):
+        hint = "name the topology's files; the lock file beside them is read with them"
+        raise UsageError(f"'{path}' is a lock file, not a topology", hint=hint)
     if os.path.lexists(path):
         return [path]
-    if any(c in path for c in "*?[") and (found := sorted(glob.glob(path))):
-        return found
+    if any(c in path for c in "*?["):
+        found = [name for name in sorted(glob.glob(path)) if not name.endswith(LOCK_SUFFIX)]
+        if found:
+            return found
     raise UsageError(f"no such file or directory: '{path}'")
 
 
@@ -86,7 +93,7 @@ def _files_in(folder: str) -> list[str]:
     paths = [
         os.path.join(folder, n) for n in names if n.endswith((".yaml", ".yml")) and not n.startswith(".")
     ]
-    files = [path for path in paths if not os.path.isdir(path)]
+    files = [path for path in paths if not os.path.isdir(path) and not path.endswith(LOCK_SUFFIX)]
     if not files:
         raise UsageError(f"the directory '{folder}' holds no *.yaml or *.yml file")
     return files

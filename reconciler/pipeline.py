@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import expand, resolve
+from . import lockfile, resolve
 from .apply import Kernel, scope_of
 from .compile import compile_topology
 from .errors import Unsupported
@@ -46,7 +46,8 @@ class Look:
 
 def load(paths: Sequence[str], overrides: Sequence[str], state_dir: Path) -> Loaded:
     """Read, check and compile. Raises TopologyError with every mistake."""
-    expanded = expand.load(paths, overrides)
+    locked = lockfile.load(paths, overrides)
+    expanded = locked.expanded
     store = Store(state_dir, expanded.name)
     taken: Sequence[IPNetwork] = ()
     if resolve.needs_pool(expanded.tree):
@@ -54,8 +55,13 @@ def load(paths: Sequence[str], overrides: Sequence[str], state_dir: Path) -> Loa
 
         taken = host_prefixes(expanded.name)
     topology, leases = resolve.resolve(
-        expanded.tree, name_mark=expanded.name_mark, files=expanded.files, leases=store.leases(), taken=taken
+        expanded.tree,
+        name_mark=expanded.name_mark,
+        files=expanded.files,
+        leases=lockfile.prefer(locked.lock.leases, store.leases()),
+        taken=taken,
     )
+    lockfile.require(topology, leases, locked)
     return Loaded(expanded, topology, leases, compile_topology(topology), store)
 
 

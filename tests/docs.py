@@ -65,7 +65,7 @@ def validated(files: Mapping[str, str]) -> str:
             Path(name).write_text(text, encoding="utf-8")
         excerpts.lines_of.cache_clear()  # it remembers the file of that name in the folder before
         with redirect_stdout(output), redirect_stderr(output):
-            cli.main(["validate", "--color", "never", *files])
+            cli.main(["validate", "--color", "never", *(n for n in files if not n.endswith(".lock.yaml"))])
     return output.getvalue()
 
 

@@ -243,6 +243,11 @@ def _validate(parser: argparse.ArgumentParser) -> None:
     _paths(parser)
 
 
+def _lock(parser: argparse.ArgumentParser) -> None:
+    _paths(parser)
+    parser.add_argument("--check", action="store_true", help="write nothing, exit with 4 when out of date")
+
+
 def _config(parser: argparse.ArgumentParser) -> None:
     _paths(parser)
     parser.add_argument("--explain", metavar="FIELD", help="where one value comes from, as in web.eth0.mtu")
@@ -335,6 +340,7 @@ def _seconds(text: str) -> float:
 _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "validate": ("check topology files; needs no privilege and no kernel", _validate),
     "config": ("print the topology in its one canonical form", _config),
+    "lock": ("write the addresses that the files leave open into a file to commit", _lock),
     "plan": ("show what apply would do", _plan),
     "apply": ("make the kernel hold what the files declare", _apply),
     "destroy": ("remove everything that a topology made", _destroy),

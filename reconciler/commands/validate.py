@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from .. import expand, resolve
+from .. import lockfile, resolve
 from ..errors import Exit
-from ..model import Leases
 from ..render import validated
 from .console import Console
 from .inputs import inputs
@@ -15,10 +14,16 @@ from .inputs import inputs
 def run(args: Namespace, console: Console) -> int:
     """One line when the files are valid; every mistake at once, as TopologyError, when they are not."""
     named = inputs(args)
-    expanded = expand.load(named.paths, named.overrides)
-    topology, _ = resolve.resolve(
-        expanded.tree, name_mark=expanded.name_mark, files=expanded.files, leases=Leases(), taken=()
+    locked = lockfile.load(named.paths, named.overrides)
+    expanded = locked.expanded
+    topology, leases = resolve.resolve(
+        expanded.tree,
+        name_mark=expanded.name_mark,
+        files=expanded.files,
+        leases=locked.lock.leases,
+        taken=(),
     )
+    lockfile.require(topology, leases, locked)
     if console.json:
         console.document(validated.document(topology, expanded.digest))
     else:

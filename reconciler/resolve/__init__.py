@@ -18,7 +18,7 @@ from ..tree import Map
 from . import fields
 from .allocation import allocate_all
 from .endpoints import Reader
-from .hosts import check_spans, read_hosts, slices
+from .hosts import check_spans, places, read_hosts, slices
 from .interfaces import finish_endpoints
 from .limits import check_ports
 from .linknames import check_host_names
@@ -26,7 +26,7 @@ from .networks import Draft, drawn, read_networks
 from .ranges import RangeIndex
 from .sandboxes import SandboxDraft, check_host_settings, check_sharing, finish_sandbox, read_sandbox
 
-__all__ = ["needs_pool", "resolve"]
+__all__ = ["needs_pool", "places", "read_hosts", "resolve"]
 
 _NUMBERS = re.compile(r"[0-9]+")
 

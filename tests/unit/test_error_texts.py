@@ -2,7 +2,7 @@
 
 A case is a name with `topology` (one file, `topology.yaml`) or `files` (name → text, all loaded unless `load` says which)
 and `overrides`, and `expect`: for each diagnostic a line `file:line:col code message`, then its hint, indented. The whole
-front end runs: reading, schema, expansion, resolution.
+front end runs: reading, schema, expansion, the lock file, resolution.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from reconciler import lockfile
 from reconciler.errors import Diagnostic, TopologyError
-from reconciler.expand import load
-from reconciler.model import Leases
 from reconciler.resolve import resolve
 
 CASES = Path(__file__).parent.parent / "errors"
@@ -38,14 +37,15 @@ def test_error_text(case: dict[str, Any], tmp_path: Path, monkeypatch: pytest.Mo
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode("utf-8"))
     overrides = case.get("overrides", [])
-    paths = case.get("load", [name for name in files if name not in overrides])
+    paths = case.get("load", [n for n in files if n not in overrides and not n.endswith(".lock.yaml")])
     assert _diagnostics(paths, overrides).rstrip() == case["expect"].rstrip()
 
 
 def _diagnostics(paths: list[str], overrides: list[str]) -> str:
     try:
-        expanded = load(paths, overrides)
-        resolve(expanded.tree, name_mark=expanded.name_mark, files=expanded.files, leases=Leases())
+        locked = lockfile.load(paths, overrides)
+        expanded, leases = locked.expanded, locked.lock.leases
+        resolve(expanded.tree, name_mark=expanded.name_mark, files=expanded.files, leases=leases)
     except TopologyError as error:
         return "\n".join(map(_text, error.diagnostics))
     return "no mistake found"
