@@ -72,8 +72,9 @@ def look(desired: Desired, store: Store, kernel: Kernel) -> Look:
     observed = kernel.observe(scope_of(desired, claims))
     begun = _begun(store) if observed.orphans else frozenset()
     first = plan(desired, observed, claims=claims, begun=begun)
-    if first.changes and desired.objects:  # only now does it matter what is drift, and the record is large
-        first = plan(desired, observed, applied=store.applied(), claims=claims, begun=begun)
+    # Only now does it matter what is drift: the record is large, and before the first apply there is none.
+    if first.changes and desired.objects and (applied := store.applied()):
+        first = plan(desired, observed, applied=applied, claims=claims, begun=begun)
     return Look(observed, first, time.monotonic() - began)
 
 

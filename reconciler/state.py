@@ -25,7 +25,7 @@ from . import directories, serial
 from .errors import LockHeld, ReconcilerError, Unsupported
 from .journal import Interrupted, Journal, read_interrupted
 from .model import Leases
-from .objects import KernelObject, Key, Value
+from .objects import KernelObject, Key, Link, Value
 
 __all__ = ["Interrupted", "Journal", "Run", "Store", "boot_id"]
 
@@ -151,6 +151,15 @@ class Store:
         with _damaged(self.directory / "applied.json"):
             objects = [serial.from_data(item) for item in data["objects"]]
         return {obj.key: obj for obj in objects}
+
+    def applied_links(self, netns: str) -> frozenset[str]:
+        """Names of the links that the last apply established in one namespace: without parsing all the rest."""
+        data = self._read("applied.json")
+        if data is None or data.get("boot_id") != boot_id():
+            return frozenset()
+        with _damaged(self.directory / "applied.json"):
+            items = [item for item in data["objects"] if item["kind"] == Link.kind_name]
+            return frozenset(item["name"] for item in items if item["netns"] == netns)
 
     def has_applied(self) -> bool:
         """Whether there is any record of an apply."""

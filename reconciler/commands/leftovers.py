@@ -22,7 +22,7 @@ from .console import Console
 def derived(store: Store) -> frozenset[str]:
     """Names of host links that the last apply established; asked for before the destroy, which forgets them."""
     try:
-        return frozenset(key[2] for key in store.applied() if key[:2] == ("link", HOST))
+        return store.applied_links(HOST)
     except ReconcilerError:  # a damaged record must not stop a destroy
         return frozenset()
 

@@ -21,7 +21,7 @@ from ..errors import KernelError
 from ..objects import KernelObject, Key, Link, Netns, Sysctl, parents
 from ..outcome import Outcome
 from ..plan import Action, Change
-from . import decode, encode, failpoints, netns, sysctl
+from . import decode, encode, failpoints, netns, parallel, sysctl
 from .explain import explain
 from .netlink import CHUNK, Failure, Message, Reply, Socket
 
@@ -103,8 +103,9 @@ class Executor:
         first = changes[0]
         match first.object:
             case Netns():
-                failures = {change.key: self._namespace(change) for change in changes}
-                return {key: error for key, error in failures.items() if error is not None}
+                errors = parallel.each(self._namespace, changes)
+                self.messages += errors.count(None)
+                return {c.key: e for c, e in zip(changes, errors, strict=True) if e is not None}
             case obj:
                 return self._inside(obj, changes)
 
@@ -148,6 +149,7 @@ class Executor:
         return failures
 
     def _namespace(self, change: Change) -> KernelError | None:
+        """One change of a namespace; called by several threads at once."""
         assert isinstance(change.object, Netns)
         try:
             match change.action:
@@ -157,7 +159,6 @@ class Executor:
                     return self._update_namespace(change)
                 case Action.DELETE:
                     netns.unpin(change.object.netns)
-            self.messages += 1
         except OSError as error:
             return explain(change, Failure(error.errno or errno.EIO))
         except KernelError as error:

@@ -14,7 +14,7 @@ import pytest
 from reconciler import state
 from reconciler.errors import LockHeld, ReconcilerError, Unsupported
 from reconciler.model import Leases
-from reconciler.objects import HOST, Key, Netns, Value
+from reconciler.objects import HOST, Bridge, Key, Link, Netns, Value, Veth
 from reconciler.plan import Action, Cause, Change
 from reconciler.state import Interrupted, Run, Store
 
@@ -377,3 +377,20 @@ def test_a_state_directory_that_may_not_be_written_is_a_lack_of_privilege(
     with pytest.raises(Unsupported, match="cannot be written") as caught, store.lock():
         pass
     assert "run as root" in (caught.value.hint or "")
+
+
+def test_links_that_were_applied_by_namespace(store: Store) -> None:
+    """Their names alone, of one namespace; nothing after a reboot or of a damaged record."""
+    with store.lock():
+        links = [
+            Link(netns=HOST, name="shop-front", kind=Bridge()),
+            Link(netns="shop.web", name="eth0", kind=Veth()),
+        ]
+        store.save_applied([WEB, *links])
+        assert store.applied_links(HOST) == {"shop-front"}
+        record = {"boot_id": state.boot_id(), "objects": [7]}
+        (store.directory / "applied.json").write_text(json.dumps(record))
+        with pytest.raises(ReconcilerError, match="damaged"):
+            store.applied_links(HOST)
+        (store.directory / "applied.json").write_text(json.dumps({**record, "boot_id": "another"}))
+        assert store.applied_links(HOST) == frozenset()
