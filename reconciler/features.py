@@ -154,4 +154,4 @@ def by_place(names: Iterable[str], needed: Mapping[str, Need]) -> list[str]:
 def missing(need: Need, name: str, lack: Lack) -> str:
     """One line about a feature that a topology needs and this host lacks."""
     feature = FEATURES.get(name, name)
-    return f"{need} needs {feature}, which this kernel does not have ({lack.answer}): {lack.remedy}"
+    return f"{need} needs {feature}, which this kernel lacks ({lack.answer}); {lack.remedy}"

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
-from reconciler import cli, fields
+from reconciler import cli, features, fields
 from reconciler.commands import arguments, excerpts
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -122,6 +122,15 @@ def command_table() -> str:
     return "\n".join([*_table(("command", "does"), rows), ""])
 
 
+def feature_table() -> str:
+    """What the kernel may be asked for, by the names that `doctor` uses."""
+    rows = (
+        (f"`{f.name}`", f.sort.value, f.use, f"`{f.module}`", f"`{f.option}`")
+        for f in features.FEATURES.values()
+    )
+    return "\n".join([*_table(("feature", "is a", "needed by", "module", "option"), rows), ""])
+
+
 def module_table() -> str:
     """Layers and modules, from the import contract and the modules' docstrings."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -160,6 +169,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "fields": field_tables,
     "drivers": driver_list,
     "commands": command_table,
+    "features": feature_table,
     "modules": module_table,
 }
 

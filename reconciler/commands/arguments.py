@@ -289,6 +289,11 @@ def _status(parser: argparse.ArgumentParser) -> None:
     _exit_code(parser)
 
 
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="only what this topology needs")
+    _files(parser)
+
+
 def _show(parser: argparse.ArgumentParser) -> None:
     _paths(parser)
     _name(parser)
@@ -346,6 +351,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "destroy": ("remove everything that a topology made", _destroy),
     "status": ("say what the last run did and whether all is in sync and ready", _status),
     "show": ("list what the kernel holds, ours and foreign", _show),
+    "doctor": ("say what this host has of what topologies need, and how to get the rest", _doctor),
     "exec": ("run a program in a sandbox", _exec),
     "explain": ("describe a field of the topology file", _explain),
     "schema": ("print the JSON Schema of the topology file", _nothing),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import pytest
@@ -11,6 +12,8 @@ from reconciler.features import FEATURES, Fact, Sort, Verdict
 from reconciler.kernel import facts
 from tests import features as tried
 from tests.world import World
+
+_UNPRIVILEGED = ("setpriv", "--bounding-set", "-net_admin,-sys_admin", "--", sys.executable)
 
 
 def _probe() -> list[Fact]:
@@ -48,15 +51,8 @@ def test_a_queue_of_somebody_else_is_left_alone(world: World) -> None:
 
 def test_without_privilege_nothing_is_known_and_nothing_fails(world: World) -> None:
     """A kernel that does not answer is not a kernel that cannot."""
-    program = """if True:
-        import os
-        from reconciler.features import FEATURES
-        from reconciler.kernel import facts
-        os.setgroups([])
-        os.setuid(65534)
-        print(facts.lacks(FEATURES))
-    """
-    assert world.run(sys.executable, "-c", program, env=world.environment()).stdout == "{}\n"
+    ask = "from reconciler.kernel.facts import FEATURES, lacks; print(lacks(FEATURES))"
+    assert world.run(*_UNPRIVILEGED, "-c", ask, env=world.environment()).stdout == "{}\n"
 
 
 LAB = "name: lab\nnetworks: {lan: {subnets: [10.10.0.0/24]}}\nsandboxes: {web: {endpoints: {eth0: lan}}}\n"
@@ -79,7 +75,41 @@ def test_what_this_host_lacks_is_said_before_anything_is_touched(world: World, c
     argv = (sys.executable, "-c", WITHOUT_BRIDGES, command, path, "-o", "json")
     done = world.run(*argv, env=world.environment(), check=False)
     assert done.returncode == 8
-    reason = f"{path}:2:12: network/lan needs link kind 'bridge', which this kernel does not have (the kernel says no): get it"
+    reason = f"{path}:2:12: network/lan needs link kind 'bridge', which this kernel lacks (the kernel says no); get it"
     assert json.loads(done.stdout)["error"]["reasons"] == [reason]
     assert reason in done.stderr
     world.assert_unchanged(before)
+
+
+def test_doctor_finds_this_host_able(world: World) -> None:
+    """A host in which the tests can run holds bridge topologies, and looking makes and writes nothing."""
+    before = world.snapshot()
+    assert world.reconciler("doctor").stdout.endswith("\n\nThis host can hold bridge topologies.\n")
+    told = world.reconciler("doctor", "-o", "json").json()
+    assert told["able"] is True
+    assert {fact["name"] for fact in told["features"]} >= {"CAP_NET_ADMIN", *FEATURES}
+    assert all(fact["remedy"] for fact in told["features"] if fact["verdict"] == "missing")
+    world.assert_unchanged(before)
+
+
+def test_doctor_says_what_a_topology_needs(world: World) -> None:
+    """With a file only what it needs is shown, each with the first line that needs it."""
+    path = world.write("lab.yaml", LAB)
+    told = world.reconciler("doctor", path, "-o", "json").json()
+    needed = {fact["name"]: fact["needed_by"] for fact in told["features"] if fact["name"] in FEATURES}
+    assert needed == {
+        "bridge": f"{path}:2:12: network/lan",
+        "veth": f"{path}:3:31: sandbox/web/endpoint/eth0",
+    }
+    assert told["topology"] == "lab"
+
+
+@pytest.mark.parametrize("files", [(), ("lab.yaml",)])
+def test_doctor_without_privilege_finds_the_host_unable(world: World, files: tuple[str, ...]) -> None:
+    """Exit code 8, the capabilities named; what could not be asked is unknown."""
+    paths = [world.write(name, LAB) for name in files]
+    argv = (*_UNPRIVILEGED, "-m", "reconciler", "doctor")
+    done = world.run(*argv, *paths, env=world.environment(), check=False)
+    assert done.returncode == 8, done.stderr
+    assert "Missing: CAP_NET_ADMIN, CAP_SYS_ADMIN." in done.stdout
+    assert re.search("^bridge +unknown +.* asking needs CAP_NET_ADMIN$", done.stdout, re.MULTILINE)
