@@ -9,10 +9,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: help check lint unit test bench demo docs build clean tools
+KERNELS ?= $(JOBS)
+RESULTS = build/host/junit.xml build/vm/junit-*.xml
+
+.PHONY: help check lint unit test test-vm vm-kernel bench demo docs build clean tools vm-tools
 
 help:  ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
 
 check: lint unit  ## style, types, import contracts, and the tests that need no kernel
 
@@ -27,7 +30,17 @@ unit: $(STAMP)
 
 test: $(STAMP) tools  ## everything but the slow suites; as root it includes the kernel tests
 	@if [ "$$(id -u)" != 0 ]; then echo "make test: not root: the tests in tests/kernel need private namespaces and will be skipped"; fi
-	$(BIN)/python -m pytest -m "not slow" -n $(JOBS)
+	$(BIN)/python -m pytest -m "not slow" -n $(JOBS) --junitxml=build/host/junit.xml || code=$$?
+	$(BIN)/python -m tests.vm.proven $(RESULTS)
+	exit $${code:-0}
+
+test-vm: $(STAMP) tools vm-tools  ## the tests that say what they need, in a second kernel (no root, no KVM); TESTS='-k vlan' for some
+	@tests/vm/run-tests.sh "$(CURDIR)/$(BIN)/python" $(KERNELS) $(TESTS) || code=$$?
+	$(BIN)/python -m tests.vm.proven $(RESULTS)
+	exit $${code:-0}
+
+vm-kernel:  ## build a second kernel that can do more than Debian's (minutes, once); test-vm then takes it
+	@tests/vm/build-kernel.sh
 
 bench: $(STAMP) tools  ## ratios against ip -batch, as a Markdown table (root)
 	$(BIN)/python -m tests.bench.ratios $(BENCH)
@@ -71,3 +84,14 @@ tools:
 	if [ "$$(id -u)" != 0 ]; then echo "make: not root, so these packages stay missing:$$missing"; exit 0; fi
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing
+
+# The kernel itself, what loads its modules and what switches it off. Without them there is nothing to run.
+vm-tools:
+	@missing=""
+	for pair in linux.uml:user-mode-linux modprobe:kmod busybox:busybox-static ip:iproute2; do
+	    PATH="$$PATH:/usr/sbin:/sbin" command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair##*:}"
+	done
+	if [ -z "$$missing" ]; then exit 0; fi
+	if [ "$$(id -u)" != 0 ]; then echo "make test-vm: not root, and these packages are missing:$$missing" >&2; exit 1; fi
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing

@@ -5,6 +5,7 @@ What a test needs, and the kernel it ran on, go into the JUnit file with it; tes
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 
 import pytest
@@ -23,6 +24,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.user_properties.append(("needs", need))
         if item.get_closest_marker("kernel"):
             item.user_properties.append(("kernel", features.kernel()))
+    part, _, parts = os.environ.get("TEST_PART", "1/1").partition("/")
+    items[:] = items[int(part) - 1 :: int(parts)]  # several kernels share them out: tests/vm/run-tests.sh
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

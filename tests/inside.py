@@ -50,6 +50,22 @@ def namespace(name: str, home: int) -> Iterator[None]:
             _setns(home)
 
 
+def enter(fd: int, kind: int) -> None:
+    """Moves into the namespace behind `fd`, which is of the given kind, a CLONE_NEW… flag."""
+    _checked(_libc.setns(fd, kind), "setns")
+
+
+@contextmanager
+def open_own() -> Iterator[tuple[int, int]]:
+    """Descriptors of the thread's network and mount namespace while the block runs."""
+    kinds = [os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in ("net", "mnt")]
+    try:
+        yield kinds[0], kinds[1]
+    finally:
+        for fd in kinds:
+            os.close(fd)
+
+
 @contextmanager
 def open_namespace(name: str) -> Iterator[int]:
     """A descriptor of the entry `name` of /run/netns while the block runs."""
@@ -84,7 +100,7 @@ def _mount(source: str, target: str, kind: str | None, flags: int = 0) -> None:
 
 
 def _setns(fd: int) -> None:
-    _checked(_libc.setns(fd, CLONE_NEWNET), "setns")
+    enter(fd, CLONE_NEWNET)
 
 
 def _checked(code: int, what: str) -> None:

@@ -111,7 +111,8 @@ def _pending(dad: bool) -> list[str]:
 
 def _pending_on(link: dict[str, Any], dad: bool) -> Iterator[str]:
     flags, name = link["flags"], link["ifname"]
-    if "LOWER_UP" in flags and "NO-CARRIER" in flags:
+    # Who has a carrier is up, who has none is told so; older kernels take a second for that with a new bridge.
+    if "UP" in flags and ("LOWER_UP" in flags) == ("NO-CARRIER" in flags):
         yield f"carrier of {name}"
     state = link.get("linkinfo", {}).get("info_slave_data", {}).get("state")
     if state in ("listening", "learning"):

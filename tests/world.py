@@ -28,6 +28,7 @@ from typing import Any, Self, TypeVar
 
 from tests import icmp, inside, rtnl, snapshot
 from tests.decoys import Decoys
+from tests.vm import warm
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
@@ -187,14 +188,31 @@ class World:
         timeout: float = 60,
     ) -> Result:
         """Runs the reconciler inside and checks its exit code; `exit=None` accepts any."""
-        argv = (sys.executable, "-m", "reconciler", *args)
-        done = self.run(*argv, check=False, input=input, env=self.environment(env), cwd=cwd, timeout=timeout)
+        if warm.ON:
+            done = self.call(self._warm, list(map(str, args)), input, env, cwd, timeout)
+        else:
+            argv = (sys.executable, "-m", "reconciler", *args)
+            done = self.run(
+                *argv, check=False, input=input, env=self.environment(env), cwd=cwd, timeout=timeout
+            )
         if exit is not None and done.returncode != exit:
             command = " ".join(map(str, args))
             raise AssertionError(
                 f"reconciler {command} returned {done.returncode}, not {exit}\n{done.stdout}{done.stderr}"
             )
         return Result(done.stdout, done.stderr, done.returncode)
+
+    def _warm(
+        self,
+        args: list[str],
+        input: str | None,
+        env: Mapping[str, str] | None,
+        cwd: Path | None,
+        timeout: float,
+    ) -> subprocess.CompletedProcess[str]:
+        environment = _environment(self.environment(env))
+        with inside.open_own() as (net, mnt):
+            return warm.run(net, mnt, args, input=input, env=environment, cwd=cwd or ROOT, timeout=timeout)
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """The variables with which the reconciler runs here; for `run` and `start`."""

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Builds a user-mode kernel from Debian's own kernel source, with everything of kernel.config built in, and puts it
+# where run-in-uml.sh looks first. Debian's ready one lacks WireGuard, xfrm interfaces, and most families of nftables.
+set -euo pipefail
+here=$(dirname "$(readlink -f "$0")")
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/topology-reconciler
+source=linux-source-6.1
+
+missing=
+for pair in make:make gcc:gcc flex:flex bison:bison bc:bc xz:xz-utils; do
+    command -v "${pair%%:*}" >/dev/null || missing+=" ${pair##*:}"
+done
+if [ -n "$missing" ]; then
+    if [ "$(id -u)" != 0 ]; then
+        echo "make vm-kernel: not root, and these packages are missing:$missing" >&2
+        exit 1
+    fi
+    apt-get update -qq
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+fi
+
+mkdir -p "$cache"
+exec 9>"$cache/lock"
+flock 9 # a second one waits, and builds again: nothing here is worth a guess whether the first is good enough
+work=$(mktemp -d "$cache/build.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+apt-get download -qq $source
+dpkg-deb --extract $source*.deb .
+tar --extract --xz --file usr/src/$source.tar.xz
+cd $source
+make ARCH=um defconfig >/dev/null
+scripts/kconfig/merge_config.sh -m .config "$here/kernel.config" >/dev/null
+make ARCH=um olddefconfig >/dev/null
+make ARCH=um -j"${JOBS:-2}" linux >"$work/log" 2>&1 || {
+    tail -n 30 "$work/log" >&2
+    exit 1
+}
+strip -o "$work/linux-uml" linux
+mv "$work/linux-uml" "$cache/linux-uml" # whole, or not at all
+echo "built $cache/linux-uml: Linux $(make --silent ARCH=um kernelrelease)"
