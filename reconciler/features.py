@@ -8,7 +8,7 @@ queueing discipline is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
@@ -88,24 +88,22 @@ def needs(asking: Iterable[Asking]) -> dict[str, Need]:
     """Features by name, in the order in which they are first asked for, each with the first that does."""
     found: dict[str, Need] = {}
     for item in asking:
-        for name in _of(item.object):
-            if name not in found:
-                found[name] = Need(item.origin, item.mark)
+        name = _of(item.object)
+        if name is not None and name not in found:
+            found[name] = Need(item.origin, item.mark)
     return found
 
 
-def _of(obj: KernelObject) -> Iterator[str]:
+def _of(obj: KernelObject) -> str | None:
     match obj:
-        case Link(kind=OtherKind()):
-            return
-        case Link(kind=kind):
-            yield kind.name
-        case Address(address=address) if ":" in address:
-            yield IPV6
-        case Route(to=to) if ":" in to:
-            yield IPV6
+        case Link():
+            return None if isinstance(obj.kind, OtherKind) else obj.kind.name
+        case Address():
+            return IPV6 if ":" in obj.address else None
+        case Route():
+            return IPV6 if ":" in obj.to else None
         case _:
-            return
+            return None
 
 
 class Verdict(Enum):

@@ -6,7 +6,6 @@ neither the modules nor the configuration of the machine's kernel need be visibl
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
 from dataclasses import dataclass
@@ -103,6 +102,8 @@ def names(dependencies: str) -> frozenset[str]:
 
 
 def _config(release: str) -> str | None:
+    import gzip  # only where something is missing
+
     try:
         with gzip.open(_COMPRESSED, "rt", encoding="utf-8", errors="replace") as file:
             return file.read()
