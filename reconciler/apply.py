@@ -21,9 +21,9 @@ from .errors import Exit
 from .features import Lack
 from .interrupts import Interrupts, deferred
 from .model import Leases
-from .objects import Address, KernelObject, Key, Port, Route, Sysctl, Value
+from .objects import HOST, Address, KernelObject, Key, Link, Port, Route, Sysctl, Value, reaches_host
 from .outcome import Outcome
-from .plan import Action, Change, Plan, plan
+from .plan import Action, Change, Pending, Plan, plan
 from .sides import Desired, Observed, Scope
 from .state import Run, Store
 
@@ -88,7 +88,8 @@ class Options:
 class Result:
     """What became of a plan. `remaining` is the difference that the verifying look still found, None when none.
 
-    `configured` and `ready` are seconds since the start; `ready` is None when nothing was waited for or it never came.
+    `pending` is what parts of the topology still wait for. `configured` and `ready` are seconds since the start;
+    `ready` is None when nothing was waited for or it never came.
     """
 
     plan: Plan
@@ -99,6 +100,7 @@ class Result:
     configured: float = 0.0
     ready: float | None = None
     messages: int = 0
+    pending: tuple[Pending, ...] = ()
 
     @property
     def exit_code(self) -> Exit:
@@ -107,7 +109,9 @@ class Result:
             return Exit.INTERRUPTED if self.interrupted is signal.SIGINT else Exit.TERMINATED
         if self.remaining is not None or any(not outcome.done for outcome in self.outcomes):
             return Exit.FAILED
-        return Exit.TIMEOUT if self.unready else Exit.OK
+        if self.unready:
+            return Exit.TIMEOUT
+        return Exit.PENDING if self.pending else Exit.OK
 
 
 def scope_of(desired: Desired, claims: Mapping[Key, Value], *, foreign: bool = False) -> Scope:
@@ -206,6 +210,7 @@ class _Apply:
             configured,
             ready,
             self.kernel.messages,
+            rest.pending,
         )
         self.remember(observed, rest, result)
         return result
@@ -223,7 +228,7 @@ class _Apply:
 
     def established(self) -> dict[Key, KernelObject]:
         """What was applied before and still is meant to be, plus what this run did."""
-        failed = {outcome.change.key for outcome in self.outcomes if not outcome.done}
+        failed = {outcome.change.key for outcome in self.outcomes if not outcome.done} | self.todo.withheld
         tried = {outcome.change.key for outcome in self.outcomes}
         pending = {change.key for change in self.todo.changes} - tried
         return {
@@ -248,7 +253,8 @@ class _Apply:
 
     def history_entry(self, result: Result) -> Run:
         created, changed, replaced, deleted = count(self.todo)
-        word = "interrupted" if result.interrupted else "ok" if result.exit_code is Exit.OK else "failed"
+        good = result.exit_code in (Exit.OK, Exit.PENDING)
+        word = "interrupted" if result.interrupted else "ok" if good else "failed"
         return Run(
             self.started_at,
             self.options.command,
@@ -272,7 +278,9 @@ def count(todo: Plan) -> tuple[int, int, int, int]:
 
 
 def _new_claims(todo: Plan, desired: Desired) -> dict[Key, Value]:
-    """Claims that the plan's changes need: on what carries no mark, and is not inside something that does."""
+    """Claims that the plan's changes need: on what carries no mark, and is not inside something that does; and on
+    links in namespaces that we were given, as the only trace that leads there.
+    """
     claims: dict[Key, Value] = {}
     for change in todo.changes:
         if change.action is Action.DELETE:
@@ -283,6 +291,9 @@ def _new_claims(todo: Plan, desired: Desired) -> dict[Key, Value]:
                     claims[change.key] = change.before.value
             case Port():
                 claims[change.key] = None
+            case Link() as obj if obj.netns != HOST and ("netns", obj.netns) not in desired.objects:
+                if not reaches_host(obj):  # else nobody would look into that namespace again
+                    claims[change.key] = None
             case Address() as obj:
                 parents: tuple[Key, ...] = (("netns", obj.netns), ("link", obj.netns, obj.link))
                 if not any(parent in desired.objects for parent in parents):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from . import marks, names
 from .drivers import registry
-from .drivers.contract import Driver, Item, Owner, declare
+from .drivers.contract import Driver, Item, Member, Owner, Site, declare
 from .model import RouteType, Sandbox, SandboxKind, StaticRoute, Topology
 from .objects import HOST, Key, Netns, Route, Sysctl
 from .sides import Declared, Desired, Requirement
@@ -47,18 +47,28 @@ def namespace(topology: str, sandbox: Sandbox) -> str:
 
 
 def _items(topology: Topology, drivers: Mapping[str, Driver]) -> Iterator[Item]:
-    owner = Owner(topology.name)
+    site = _site(topology)
     for network in topology.networks.values():
-        yield from drivers[network.driver].network(owner, network)
+        yield from drivers[network.driver].network(site, network)
     for sandbox in topology.sandboxes.values():
         netns = namespace(topology.name, sandbox)
         yield from _sandbox(topology.name, sandbox, netns)
         for endpoint in sandbox.endpoints:
             network = topology.networks[endpoint.network]
-            yield from drivers[network.driver].endpoint(owner, network, sandbox, endpoint, netns)
+            member = Member(sandbox, endpoint, netns)
+            yield from drivers[network.driver].endpoint(site, network, member)
         yield from declare(_origin(sandbox), sandbox.mark, *_default_routes(sandbox, netns))
         for route in sandbox.routes:
             yield from declare(_origin(sandbox), route.mark, _route(sandbox, route, netns))
+
+
+def _site(topology: Topology) -> Site:
+    members: dict[str, list[Member]] = {name: [] for name in topology.networks}
+    for sandbox in topology.sandboxes.values():
+        netns = namespace(topology.name, sandbox)
+        for endpoint in sandbox.endpoints:
+            members[endpoint.network].append(Member(sandbox, endpoint, netns))
+    return Site(Owner(topology.name), {name: tuple(some) for name, some in members.items()})
 
 
 def _origin(sandbox: Sandbox) -> str:
@@ -93,13 +103,13 @@ def _has_v6(sandbox: Sandbox) -> bool:
 
 def _default_routes(sandbox: Sandbox, netns: str) -> Iterator[Route]:
     for gateway in sandbox.gateways:
-        v4 = gateway.via.version == 4
+        v4 = gateway.version == 4
         yield Route(
             netns=netns,
             to="0.0.0.0/0" if v4 else "::/0",
             metric=0 if v4 else _V6_METRIC,
             type="unicast",
-            via=str(gateway.via),
+            via=None if gateway.via is None else str(gateway.via),
             dev=gateway.endpoint,
             onlink=False,
         )

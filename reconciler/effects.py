@@ -1,8 +1,9 @@
 """What the kernel does on its own when something is removed. Pure.
 
 The planner must foresee it, or the second plan would not be empty: a deleted bridge releases its ports, a deleted
-primary address takes the secondaries of its subnet along, and the last IPv4 address of a link all its IPv4 routes. The fake kernel of the
-tests uses the same functions, and the real kernel is held against them by running the same cases.
+parent takes the macvlan, ipvlan and VLAN links on it along, a deleted primary address the secondaries of its subnet,
+and the last IPv4 address of a link all its IPv4 routes. The fake kernel of the tests uses the same functions, and the
+real kernel is held against them by running the same cases.
 
 Sources: net/ipv4/devinet.c (__inet_del_ifa, promote_secondaries=0), net/ipv4/fib_frontend.c (fib_disable_ip,
 fib_sync_down_addr), net/core/dev.c (unregister_netdevice), drivers/net/veth.c (veth_dellink).
@@ -14,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_interface
 
-from .objects import Address, KernelObject, Key, Link, Netns, Port, Route, Rule, Veth
+from .objects import Address, KernelObject, Key, Link, Netns, Port, Route, Rule, Veth, parent
 
 
 class Lost:
@@ -54,9 +55,7 @@ class Lost:
                 return self._index().get(obj.key, [])
             case Link():
                 children = self._index().get(obj.key, [])
-                ports = [
-                    key for key in children if key[0] in ("link", "port") and self._is_port_of(key, obj.name)
-                ]
+                ports = [key for key in children if key[0] in ("link", "port") and self._is_port_of(key, obj)]
                 self.released.update(ports)
                 released = set(ports)
                 return [key for key in children if key not in released] + _peer(obj)
@@ -65,9 +64,13 @@ class Lost:
             case _:
                 return []
 
-    def _is_port_of(self, key: Key, bridge: str) -> bool:
+    def _is_port_of(self, key: Key, bridge: Link) -> bool:
         obj = self.objects[key]
-        return isinstance(obj, Link | Port) and obj.master == bridge
+        return (
+            isinstance(obj, Link | Port)
+            and (obj.netns, obj.master) == (bridge.netns, bridge.name)
+            and parent(obj) != bridge.ref
+        )
 
     def _after_address(self, address: Address) -> list[Key]:
         local = ip_interface(address.address)
@@ -116,6 +119,8 @@ def _children(objects: Iterable[KernelObject]) -> dict[Key, list[Key]]:
             case Link() | Port():
                 if obj.master:
                     children["link", obj.netns, obj.master].append(obj.key)
+                if (below := parent(obj)) is not None:
+                    children["link", *below].append(obj.key)
             case Route():
                 if obj.dev:
                     children["link", obj.netns, obj.dev].append(obj.key)

@@ -13,6 +13,7 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
 from .errors import Mark
+from .options import Options
 
 IPAddress = IPv4Address | IPv6Address
 IPInterface = IPv4Interface | IPv6Interface
@@ -34,27 +35,6 @@ class Subnet:
 
 
 @dataclass(frozen=True, slots=True)
-class BridgeOptions:
-    """Options of the bridge driver. None means "not asked for": neither set nor compared.
-
-    `ageing_time` and `forward_delay` are hundredths of a second, the kernel's USER_HZ unit.
-    `name` is the device name; None lets the driver derive one. `adopt` uses an existing bridge and leaves its own
-    attributes alone. `address` False keeps the gateway address off the bridge. `ports` are host links to enslave.
-    """
-
-    name: str | None = None
-    adopt: bool = False
-    mac: str | None = None
-    stp: bool | None = None
-    ageing_time: int | None = None
-    forward_delay: int | None = None
-    isolated: bool = False
-    hairpin: bool = False
-    address: bool = True
-    ports: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Network:
     """Endpoints that can talk to each other. `internal` networks never give a default route."""
 
@@ -63,7 +43,7 @@ class Network:
     subnets: tuple[Subnet, ...]
     internal: bool
     mtu: int | None
-    options: BridgeOptions
+    options: Options
     labels: Mapping[str, str]
     mark: Mark
 
@@ -95,14 +75,14 @@ class SandboxKind(Enum):
 class Endpoint:
     """What joins a sandbox to a network; `name` is the interface name inside the sandbox.
 
-    `addresses` are complete with prefix length, the network's own first. `mac` is always set: declared, or derived
-    from the first address. `mtu` falls back to the network's.
+    `addresses` are complete with prefix length, the network's own first. `mac` is declared, or derived from the first
+    address; None with drivers whose endpoints have none of their own. `mtu` falls back to the network's.
     """
 
     name: str
     network: str
     addresses: tuple[IPInterface, ...]
-    mac: str
+    mac: str | None
     mtu: int | None
     gateway_priority: int
     sysctls: Mapping[str, str]
@@ -135,9 +115,13 @@ class StaticRoute:
 
 @dataclass(frozen=True, slots=True)
 class DefaultGateway:
-    """The default route that a sandbox gets from one endpoint's network; at most one per address family."""
+    """The default route that a sandbox gets from one endpoint's network; at most one per address family.
 
-    via: IPAddress
+    `via` None: everything is on the link itself, as with ipvlan in its layer 3 modes.
+    """
+
+    version: int
+    via: IPAddress | None
     endpoint: str
 
 

@@ -22,6 +22,7 @@ HOST = ""
 Key = tuple[str, ...]
 Value = str | int | bool | tuple[str, ...] | None
 Same = Callable[[Any, Any], bool]
+Unless = Callable[[Any, Any], bool]
 
 
 class LinkRef(NamedTuple):
@@ -37,6 +38,10 @@ class LinkRef(NamedTuple):
 def _within_tick(desired: int, observed: int) -> bool:
     # USER_HZ is 100, the kernel's own HZ may be 250: 201 is stored as 502 ticks and read back as 200.
     return desired - 1 <= observed <= desired
+
+
+def _same_set(desired: tuple[str, ...], observed: tuple[str, ...] | None) -> bool:
+    return set(desired) == set(observed or ())
 
 
 def _includes(desired: tuple[str, ...], observed: tuple[str, ...] | None) -> bool:
@@ -74,14 +79,26 @@ def _number(word: str) -> int | str:
         return word
 
 
-def attr(*, in_place: bool = True, same: Same | None = None, exact: bool = False) -> Any:
+def attr(
+    *,
+    in_place: bool = True,
+    unless: Unless | None = None,
+    same: Same | None = None,
+    exact: bool = False,
+) -> Any:
     """A compared attribute.
 
-    `in_place` False: a difference can only be mended by replacing the object. `exact`: None is a value as any other,
-    "there shall be none", instead of "not asked for".
+    `in_place` False: a difference can only be mended by replacing the object. `unless` says for which observed and
+    desired values that is so although others can be changed. `exact`: None is a value as any other, "there shall be
+    none", instead of "not asked for".
     """
-    metadata = {"attr": True, "in_place": in_place, "same": same, "exact": exact}
+    metadata = {"attr": True, "in_place": in_place, "unless": unless, "same": same, "exact": exact}
     return field(default=None, metadata=metadata)
+
+
+def _passthru(observed: str | None, desired: str) -> bool:
+    """A passthru link owns its parent: the kernel lets none become one or cease to be one (macvlan_changelink)."""
+    return "passthru" in (observed, desired)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +121,58 @@ class Veth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Macvlan:
+    """A link with a MAC address of its own on `parent`. `sources`: the MACs that mode "source" lets in."""
+
+    name: ClassVar[str] = "macvlan"
+    parent: LinkRef | None = attr(in_place=False)
+    mode: str | None = attr(unless=_passthru)
+    sources: tuple[str, ...] | None = attr(same=_same_set)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ipvlan:
+    """A link that shares the MAC address of `parent` and is told apart by its IP addresses.
+
+    The kernel keeps mode and flag once for all ipvlan links of a parent; changing them on one changes all.
+    """
+
+    name: ClassVar[str] = "ipvlan"
+    parent: LinkRef | None = attr(in_place=False)
+    mode: str | None = attr()
+    flag: str | None = attr()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vlan:
+    """A link that carries one VLAN of `parent`. `protocol` is "802.1Q" or "802.1ad"."""
+
+    name: ClassVar[str] = "vlan"
+    parent: LinkRef | None = attr(in_place=False)
+    id: int | None = attr(in_place=False)
+    protocol: str | None = attr(in_place=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vxlan:
+    """A tunnel that carries Ethernet frames in UDP, `local` being this host's end of it."""
+
+    name: ClassVar[str] = "vxlan"
+    vni: int | None = attr(in_place=False)
+    local: str | None = attr(in_place=False)
+    udp_port: int | None = attr(in_place=False)
+    learning: bool | None = attr()
+    proxy: bool | None = attr(in_place=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dummy:
+    """A link that leads nowhere."""
+
+    name: ClassVar[str] = "dummy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OtherKind:
     """A link kind that no driver of ours makes: observed only ("" for devices without a kind, as loopback)."""
 
@@ -114,7 +183,8 @@ class OtherKind:
         object.__setattr__(self, "name", self.kind)
 
 
-LinkKind = Bridge | Veth | OtherKind
+LinkKind = Bridge | Veth | Macvlan | Ipvlan | Vlan | Vxlan | Dummy | OtherKind
+Stacked = Macvlan | Ipvlan | Vlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,8 +381,13 @@ class Attribute(NamedTuple):
     name: str
     get: Callable[[Any], Value]
     in_place: bool
+    unless: Unless | None
     same: Same | None
     exact: bool
+
+    def can_change(self, observed: Value, desired: Value) -> bool:
+        """Whether the kernel takes the desired value without a new object."""
+        return self.in_place and (self.unless is None or not self.unless(observed, desired))
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +406,7 @@ def _table(cls: type, prefix: str = "") -> tuple[Attribute, ...]:
             f.name,
             attrgetter(prefix + f.name),
             f.metadata["in_place"],
+            f.metadata["unless"],
             f.metadata["same"],
             f.metadata["exact"],
         )
@@ -340,7 +416,7 @@ def _table(cls: type, prefix: str = "") -> tuple[Attribute, ...]:
 
 
 _PLAIN = {cls: _table(cls) for cls in (Netns, Link, Port, Address, Route, Sysctl, Rule, Neighbour, FdbEntry)}
-_KINDS = {cls: _table(cls, "kind.") for cls in (Bridge, Veth, OtherKind)}
+_KINDS = {cls: _table(cls, "kind.") for cls in (Bridge, Veth, Macvlan, Ipvlan, Vlan, Vxlan, Dummy, OtherKind)}
 _BRIDGE_PORT = _table(BridgePort, "port.")
 
 
@@ -368,7 +444,8 @@ def compare(desired: KernelObject, observed: KernelObject) -> tuple[Difference, 
         held = _read(row, observed)
         if held == wanted or (row.same is not None and held is not None and row.same(wanted, held)):
             continue
-        found.append(Difference(row.name, held, wanted, row.in_place and not _is_rename(row, held)))
+        in_place = row.can_change(held, wanted) and not _is_rename(row, held)
+        found.append(Difference(row.name, held, wanted, in_place))
     return tuple(found)
 
 
@@ -384,6 +461,17 @@ def _read(row: Attribute, observed: KernelObject) -> Value:
         return None
 
 
+def parent(obj: KernelObject) -> LinkRef | None:
+    """The link that a macvlan, ipvlan or VLAN link stands on, perhaps in another namespace."""
+    return obj.kind.parent if isinstance(obj, Link) and isinstance(obj.kind, Stacked) else None
+
+
+def reaches_host(link: Link) -> bool:
+    """Whether a link is one end of a pair whose other end is in the host, or is there itself."""
+    peer = link.kind.peer if isinstance(link.kind, Veth) else None
+    return link.netns == HOST or (peer is not None and peer.netns == HOST)
+
+
 def parents(obj: KernelObject) -> tuple[Key, ...]:
     """Keys of the objects that must exist before `obj` can; when one of them goes, `obj` goes with it or is cut off."""
     match obj:
@@ -396,6 +484,8 @@ def parents(obj: KernelObject) -> tuple[Key, ...]:
             if isinstance(obj.kind, Veth) and obj.kind.peer is not None:
                 peer = obj.kind.peer
                 found.append(("link", *peer) if obj.kind.made_by_peer else ("netns", peer.netns))
+            if (below := parent(obj)) is not None:
+                found.append(("link", *below))
             return tuple(found)
         case Port():
             return (("netns", obj.netns), ("link", obj.netns, obj.master or ""))

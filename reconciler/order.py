@@ -1,8 +1,8 @@
 """In which order changes are made. Pure.
 
 Deletions come before everything else, to make room; what stands on something goes before it. Creations begin with
-namespaces, then the host, then sandbox by sandbox, so that each namespace is visited in one pipelined pass. Bridges
-are up and their parameters set before anything is plugged in: nobody hears a stray packet.
+namespaces, then the host, then sandbox by sandbox, so that each namespace is visited in one pipelined pass. What
+networks are made of is up and its parameters are set before anything is plugged in: nobody hears a stray packet.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from .objects import (
     HOST,
     Address,
     Bridge,
+    Dummy,
     FdbEntry,
     KernelObject,
     Key,
@@ -22,6 +23,8 @@ from .objects import (
     Rule,
     Sysctl,
     Veth,
+    Vlan,
+    Vxlan,
 )
 from .sides import Desired
 
@@ -47,7 +50,7 @@ class Creation:
         self._netns: dict[str, int] = {}
         for key, declared in desired.objects.items():
             self._netns.setdefault(declared.object.netns, self._index[key])
-        self._bridges = {key for key, declared in desired.objects.items() if _is_bridge(declared.object)}
+        self._bases = {key for key, declared in desired.objects.items() if _is_base(declared.object)}
 
     def of(self, obj: KernelObject) -> tuple[int, int, int, int]:
         """The sort key of one declared object."""
@@ -60,10 +63,10 @@ class Creation:
 
     def _rank(self, obj: KernelObject) -> int:
         match obj:
-            case Link(kind=Bridge()):
+            case _ if obj.key in self._bases:
                 return 0
             case Sysctl(link=link):
-                return 1 if ("link", obj.netns, link) in self._bridges else 5
+                return 1 if ("link", obj.netns, link) in self._bases else 5
             case Port():
                 return 2
             case Link(kind=Veth(made_by_peer=False)):
@@ -76,5 +79,6 @@ class Creation:
                 return 7
 
 
-def _is_bridge(obj: KernelObject) -> bool:
-    return isinstance(obj, Link) and isinstance(obj.kind, Bridge)
+def _is_base(obj: KernelObject) -> bool:
+    """A link of the host that other links are plugged into or stand on."""
+    return isinstance(obj, Link) and obj.netns == HOST and isinstance(obj.kind, Bridge | Vlan | Vxlan | Dummy)

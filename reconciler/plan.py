@@ -109,14 +109,34 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
+class Pending:
+    """What a part of the topology waits for before it can be made: somebody else's link that is missing or down.
+
+    `held` are the topology addresses of everything whose changes wait for it.
+    """
+
+    key: Key
+    origin: str
+    message: str
+    hint: str
+    mark: Mark | None = None
+    held: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """The ordered difference. `foreign` are objects that we leave alone in places where somebody may look for them."""
+    """The ordered difference. `foreign` are objects that we leave alone in places where somebody may look for them.
+
+    What stands on something `pending` is not among the changes, but `withheld`; it comes with a later plan.
+    """
 
     topology: str
     changes: tuple[Change, ...]
     conflicts: tuple[Conflict, ...] = ()
     foreign: tuple[KernelObject, ...] = ()
     unchanged: int = 0
+    pending: tuple[Pending, ...] = ()
+    withheld: frozenset[Key] = frozenset()
 
     @property
     def empty(self) -> bool:
@@ -163,6 +183,7 @@ class _Planner:
         self.claims = claims
         self.begun = begun
         self.conflicts: list[Conflict] = []
+        self.pending: list[Pending] = []
         self.deletes: dict[Key, Change] = {}
         self.updates: dict[Key, Change] = {}
         self.creates: dict[Key, Change] = {}
@@ -182,7 +203,9 @@ class _Planner:
             self.check_requirement(requirement)
         for key, declared in self.desired.objects.items():
             found = self.observed.objects.get(key)
-            if isinstance(declared.object, Link) and (taken := self.taken_name(declared.object)):
+            if declared.yields and found is not None and not found.ours:
+                self.stand_in(key, declared, found.object)
+            elif isinstance(declared.object, Link) and (taken := self.taken_name(declared.object)):
                 self.conflict(declared, *taken)
             elif found is None:
                 self.create_missing(key, declared)
@@ -200,6 +223,8 @@ class _Planner:
             message = f"{wanted.what} is {whose}"
             hint = "let one sandbox have all its endpoints" if same else "say `host: true` if that is meant"
             self.conflicts.append(Conflict(wanted.key, wanted.origin, message, hint, wanted.mark))
+        elif wanted.awaited:
+            self.check_awaited(wanted, None if found is None else found.object)
         elif found is None:
             none = " or is no network namespace" if wanted.key[0] == "netns" else ""
             message = f"{wanted.what} does not exist{none}"
@@ -214,6 +239,21 @@ class _Planner:
             self.conflicts.append(
                 Conflict(wanted.key, wanted.origin, message, "name another one", wanted.mark)
             )
+
+    def stand_in(self, key: Key, declared: Declared, held: KernelObject) -> None:
+        """Somebody else's link serves in place of ours; it has to be up, and that is not ours to do."""
+        if isinstance(held, Link) and not held.up:
+            wanted = Requirement(key, declared.origin, declared.mark, f"parent '{held.name}'", awaited=True)
+            self.check_awaited(wanted, held)
+        self.unchanged.add(key)
+
+    def check_awaited(self, wanted: Requirement, held: KernelObject | None) -> None:
+        if isinstance(held, Link) and held.up:
+            return
+        problem = "does not exist" if held is None else "is down"
+        hint = "everything else goes on; what stands on it comes with the next apply after it is there"
+        message = f"{wanted.what} {problem}"
+        self.pending.append(Pending(wanted.key, wanted.origin, message, hint, wanted.mark))
 
     def create_missing(self, key: Key, declared: Declared) -> None:
         obj = declared.object
@@ -433,13 +473,18 @@ class _Planner:
         rest = sorted(
             [*self.creates.values(), *self.updates.values()], key=lambda change: creation.of(change.object)
         )
-        changes = self.possible([*self.effective(deletes), *rest])
+        changes, withheld = self.possible([*self.effective(deletes), *rest])
+        held: dict[Key, set[str]] = {}
+        for change, cause in withheld:
+            held.setdefault(cause, set()).add(change.origin)
         return Plan(
             self.desired.topology,
             tuple(self.with_interrupts(change) for change in changes),
             tuple(self.conflicts),
             tuple(found.object for found in self.observed.objects.values() if self.is_notable(found)),
             len(self.unchanged),
+            tuple(replace(one, held=tuple(sorted(held.get(one.key, ())))) for one in self.pending),
+            frozenset(change.key for change, _ in withheld),
         )
 
     def effective(self, deletes: list[Change]) -> list[Change]:
@@ -454,16 +499,22 @@ class _Planner:
                 lost.delete([change.key])
         return kept
 
-    def possible(self, changes: list[Change]) -> list[Change]:
-        """Without what stands on something that is in conflict, which would only hide the conflict in the list."""
-        blocked = {conflict.key for conflict in self.conflicts}
-        kept = []
+    def possible(self, changes: list[Change]) -> tuple[list[Change], list[tuple[Change, Key]]]:
+        """Without what stands on something that is in conflict, which would only hide the conflict in the list, or
+        that is waited for. What is no longer declared goes in any case. Also, which changes wait for which key.
+        """
+        causes = {key: key for key in [c.key for c in self.conflicts] + [p.key for p in self.pending]}
+        kept: list[Change] = []
+        withheld: list[tuple[Change, Key]] = []
         for change in changes:
-            if blocked.isdisjoint(parents(change.object)):
+            removal = change.action is Action.DELETE and not change.replaces
+            cause = next((causes[key] for key in parents(change.object) if key in causes), None)
+            if removal or cause is None:
                 kept.append(change)
             else:
-                blocked.add(change.key)
-        return kept
+                causes[change.key] = cause
+                withheld.append((change, cause))
+        return kept, withheld
 
     def with_interrupts(self, change: Change) -> Change:
         if change.action is not Action.DELETE or not isinstance(change.before, Link):

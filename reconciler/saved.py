@@ -20,11 +20,11 @@ from typing import Any
 from . import marks, names, serial
 from .errors import Refused, UsageError
 from .model import Leases
-from .objects import HOST, KernelObject, Key, Link, Netns, Port, Veth
+from .objects import HOST, KernelObject, Key, Link, Netns, Port, Veth, parent
 from .plan import Change, Plan
 from .sides import Declared, Desired, Requirement
 
-FORMAT, VERSION = "reconciler-plan", "1.0"
+FORMAT, VERSION = "reconciler-plan", "1.1"
 _SNIFF = f'{{"format":"{FORMAT}"'.encode()
 _LIMIT = 256 << 20
 _NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,30}[a-z0-9])?")
@@ -83,11 +83,16 @@ def write(
         "destroy": destroying,
         "leases": serial.leases_to_data(leases),
         "objects": [
-            {"object": serial.to_data(d.object), "origin": d.origin, "mark": serial.mark_to_data(d.mark)}
+            {
+                "object": serial.to_data(d.object),
+                "origin": d.origin,
+                "mark": serial.mark_to_data(d.mark),
+                "yields": d.yields,
+            }
             for d in desired.objects.values()
         ],
         "requirements": [
-            [list(r.key), r.origin, serial.mark_to_data(r.mark), r.what, r.link_kind]
+            [list(r.key), r.origin, serial.mark_to_data(r.mark), r.what, r.link_kind, r.awaited]
             for r in desired.requirements
         ],
         "steps": [_step(change) for change in plan.changes],
@@ -206,7 +211,7 @@ def _declared(item: Mapping[str, Any], topology: str) -> Declared:
     obj, origin = serial.from_data(item["object"]), _line(item["origin"])
     serial.check_desired(obj)
     _check_owner(obj, marks.Owner(topology, origin))
-    return Declared(obj, origin, serial.mark_from_data(item["mark"]))
+    return Declared(obj, origin, serial.mark_from_data(item["mark"]), _flag(item["yields"]))
 
 
 def _check_owner(obj: KernelObject, owner: marks.Owner) -> None:
@@ -239,8 +244,6 @@ def _check_places(desired: Desired) -> None:
             if place not in known:
                 what = " ".join(part for part in place if part)
                 raise ValueError(f"{obj.kind_name} {obj.key[-1]} needs {what}, which the plan does not have")
-        if isinstance(obj, Link) and ("netns", obj.netns) not in declared and not _ends_on_host(obj):
-            raise ValueError(f"link {obj.name} would be left in '{obj.netns}' for ever")
 
 
 def _places(obj: KernelObject) -> Iterator[Key]:
@@ -249,22 +252,22 @@ def _places(obj: KernelObject) -> Iterator[Key]:
         yield ("link", obj.netns, obj.master)
     if isinstance(obj, Link) and isinstance(obj.kind, Veth) and obj.kind.peer is not None:
         yield ("netns", obj.kind.peer.netns)
-
-
-def _ends_on_host(link: Link) -> bool:
-    """Whether a destroy gets at a link that is in no namespace of ours: from the host, where it sees marks."""
-    if link.netns == HOST:
-        return True
-    return isinstance(link.kind, Veth) and link.kind.peer is not None and link.kind.peer.netns == HOST
+    if (below := parent(obj)) is not None:
+        yield ("link", *below)
 
 
 def _requirement(item: Any) -> Requirement:
-    key, origin, mark, what, kind = item
+    key, origin, mark, what, kind, awaited = item
     if kind is not None and not isinstance(kind, str):
         raise ValueError(f"{kind!r} is no kind of link")
-    return Requirement(
-        serial.key_from_data(key), _line(origin), serial.mark_from_data(mark), _line(what), kind
-    )
+    place = serial.mark_from_data(mark)
+    return Requirement(serial.key_from_data(key), _line(origin), place, _line(what), kind, _flag(awaited))
+
+
+def _flag(data: object) -> bool:
+    if not isinstance(data, bool):
+        raise ValueError(f"expected true or false, found {data!r}")
+    return data
 
 
 def _list(data: object) -> list[Any]:

@@ -24,12 +24,15 @@ from .objects import (
     Address,
     Bridge,
     BridgePort,
+    Dummy,
     FdbEntry,
+    Ipvlan,
     KernelObject,
     Key,
     Link,
     LinkKind,
     LinkRef,
+    Macvlan,
     Neighbour,
     Netns,
     OtherKind,
@@ -38,15 +41,21 @@ from .objects import (
     Rule,
     Sysctl,
     Veth,
+    Vlan,
+    Vxlan,
 )
 
 Data = dict[str, Any]
 _CLASSES: Mapping[str, type[Any]] = {
     cls.kind_name: cls for cls in (Netns, Link, Port, Address, Route, Sysctl, Rule, Neighbour, FdbEntry)
 }
-_KINDS: Mapping[str, type[Any]] = {"bridge": Bridge, "veth": Veth}
+_KINDS: Mapping[str, type[Any]] = {
+    cls.name: cls for cls in (Bridge, Veth, Macvlan, Ipvlan, Vlan, Vxlan, Dummy)
+}
 _TYPES: Mapping[str, type] = {"str": str, "int": int, "bool": bool}
-_FIELDS = {cls: tuple(f.name for f in fields(cls)) for cls in (*_CLASSES.values(), Bridge, Veth, BridgePort)}
+_FIELDS = {
+    cls: tuple(f.name for f in fields(cls)) for cls in (*_CLASSES.values(), *_KINDS.values(), BridgePort)
+}
 
 
 def to_data(obj: KernelObject) -> Data:
@@ -104,8 +113,11 @@ def _kind_from_data(data: Data) -> LinkKind:
     rest = {name: value for name, value in data.items() if name != "kind"}
     if data["kind"] not in _KINDS:
         return _checked_kind(OtherKind(kind=str(data["kind"])))
-    if "peer" in rest:
-        rest["peer"] = LinkRef(*_texts(rest["peer"]))
+    for name in ("peer", "parent"):
+        if name in rest:
+            rest[name] = LinkRef(*_texts(rest[name]))
+    if "sources" in rest:
+        rest["sources"] = _texts(rest["sources"])
     return _checked_kind(_KINDS[data["kind"]](**rest))
 
 
@@ -119,14 +131,28 @@ def check_desired(obj: KernelObject) -> None:
     match obj:
         case Link(name=name) | Port(name=name) | Address(link=name) if name in _RESERVED:
             raise ValueError(f"{obj.kind_name} on {name!r} is nothing that can be made")
-        case Link(kind=Bridge()) | Link(kind=Veth(peer=LinkRef())) if (
-            obj.mtu is None or obj.mtu <= _LARGEST_MTU
-        ) and (obj.mac is None or _is_unicast(obj.mac)):
+        case Link(kind=kind) if (
+            _can_be_made(kind)
+            and (obj.mtu is None or obj.mtu <= _LARGEST_MTU)
+            and (obj.mac is None or _is_unicast(obj.mac))
+        ):
             return
         case Netns() | Address() | Port(master=str()) | Sysctl(value=str()) | Route(type=str()):
             return
         case _:
             raise ValueError(f"{obj.kind_name} {obj.key[-1]!r} is nothing that can be made")
+
+
+def _can_be_made(kind: LinkKind) -> bool:
+    match kind:
+        case OtherKind() | Veth(peer=None) | Macvlan(parent=None) | Ipvlan(parent=None):
+            return False
+        case Vlan(parent=below, id=number):
+            return below is not None and number is not None
+        case Vxlan(vni=vni, local=local):
+            return vni is not None and local is not None
+        case _:
+            return True
 
 
 def key_from_data(data: object) -> Key:
@@ -165,6 +191,8 @@ _ALTNAME = re.compile(r"[\x21-\x2e\x30-\x7e]{1,127}")
 _LENGTH = re.compile(r"/[0-9]{1,3}$")
 _ADDRGEN = ("eui64", "none", "stable_secret", "random")
 _ROUTES = ("unicast", "blackhole", "unreachable", "prohibit")
+_MODES = ("bridge", "private", "vepa", "passthru", "source", "l2", "l3", "l3s")
+_FLAGS = ("bridge", "private", "vepa")
 _U32 = 2**32 - 1
 _S32 = 2**31 - 1
 _LARGEST_MTU = 65535
@@ -225,6 +253,15 @@ _COMMON: _Checks = {
     "ageing_time": _within(0, _U32),
     "forward_delay": _within(0, _U32),
     "peer": _is_peer,
+    "parent": _is_peer,
+    "mode": _MODES.__contains__,
+    "flag": _FLAGS.__contains__,
+    "sources": lambda macs: all(_MAC.fullmatch(mac) for mac in macs),
+    "id": _within(1, 4094),
+    "protocol": ("802.1Q", "802.1ad").__contains__,
+    "vni": _within(1, 2**24 - 1),
+    "local": _parses(ip_address),
+    "udp_port": _within(1, 65535),
     "to": _parses(ip_network, prefix=True),
     "source": _parses(ip_network, prefix=True),
     "via": _parses(ip_address),

@@ -15,18 +15,23 @@ from .objects import KernelObject, Key
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """An object that shall exist. `origin` is its address in the topology, `mark` the file line that asks for it."""
+    """An object that shall exist. `origin` is its address in the topology, `mark` the file line that asks for it.
+
+    `yields`: if somebody else has made something in its place, that serves as well and is left as it is.
+    """
 
     object: KernelObject
     origin: str
     mark: Mark | None = None
+    yields: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
     """Something that must be there and is not ours to make: a given namespace, a host link, an adopted bridge.
 
-    `link_kind` is the kind the link must have, None when any will do.
+    `link_kind` is the kind the link must have, None when any will do. `awaited` requirements may come later: what
+    stands on them waits for them to exist and be up, while everything else goes on.
     """
 
     key: Key
@@ -34,6 +39,7 @@ class Requirement:
     mark: Mark | None
     what: str
     link_kind: str | None = None
+    awaited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

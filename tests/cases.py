@@ -6,6 +6,7 @@
     after:  {topology}        the edit; absent: the file stays as it was
     plan:   [lines]           `ACTION KIND NAME CAUSE [ATTRIBUTES]`, in order, exactly what apply will do
     conflicts: [lines]        messages, when it cannot be applied
+    pending: [lines]          messages, when a part of it waits for something
     facts:  [commands]        checked on the real kernel after the apply, by `ip` and traffic
     needs:  [features]        what the real kernel must be able to do, of tests/features.py, beside what shows by itself:
                               the drivers of the networks and the types of the links in the steps
@@ -47,6 +48,7 @@ class Case:
     after: Mapping[str, Any] | None
     plan: tuple[str, ...]
     conflicts: tuple[str, ...]
+    pending: tuple[str, ...]
     facts: tuple[Mapping[str, Any], ...]
     setup: tuple[Mapping[str, Any], ...]
     declared_needs: tuple[str, ...]
@@ -77,7 +79,7 @@ def load_all() -> list[Case]:
 
 def _load(path: Path) -> Case:
     data = yaml.safe_load(path.read_text())
-    known = {"about", "before", "break", "after", "plan", "conflicts", "facts", "setup", "needs"}
+    known = {"about", "before", "break", "after", "plan", "conflicts", "pending", "facts", "setup", "needs"}
     assert set(data) <= known, f"{path.name}: unknown keys {set(data) - known}"
     needs = data.get("needs", ())
     assert set(needs) <= set(features.FEATURES), (
@@ -91,6 +93,7 @@ def _load(path: Path) -> Case:
         data.get("after"),
         tuple(data.get("plan", ())),
         tuple(data.get("conflicts", ())),
+        tuple(data.get("pending", ())),
         tuple(data.get("facts", ())),
         tuple(data.get("setup", ())),
         tuple(needs),

@@ -27,6 +27,7 @@ from reconciler.objects import (
     Key,
     Link,
     Netns,
+    OtherKind,
     Port,
     Route,
     Sysctl,
@@ -270,7 +271,7 @@ def _link(new: Link, old: Link | None) -> Link:
         old = Link(netns=new.netns, name=new.name, kind=kind, mtu=1500, mac="02:fa:fa:fa:fa:fa", up=False)
         old = replace(old, group=0, altnames=(), addrgen="eui64")
     merged = _over(replace(old, port=None), replace(new, kind=old.kind, port=None))
-    if isinstance(new.kind, Bridge) and isinstance(old.kind, Bridge):
+    if type(new.kind) is type(old.kind) and not isinstance(new.kind, Veth | OtherKind):
         merged = replace(merged, kind=_over(old.kind, new.kind))
     if merged.master is None:
         return merged

@@ -1,10 +1,10 @@
 """What others do to a machine behind our back, as data, for the fake kernel and for the real one.
 
-    {delete: link|address|route|netns, in: NETNS, …}        {set: link, in: NETNS, name: N, mtu|mac|up|master|stp: V}
+    {delete: link|address|route|netns, in: NETNS, …}        {set: link, in: NETNS, name: N, mtu|mac|up|master|stp|mode: V}
     {add: link|altname|address|route|netns, in: NETNS, …}   {write: PATH, in: NETNS, value: V}
 
-`in` is a namespace, absent for the host. A link is `name` and `type` (bridge or veth), an address `link` and
-`address`, a route `to`, `via` and `proto`.
+`in` is a namespace, absent for the host. A link is `name` and `type` (bridge, veth, or vlan with `parent` and `id`),
+an address `link` and `address`, a route `to`, `via` and `proto`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from reconciler.objects import HOST, Address, Bridge, Link, LinkRef, Netns, Route, Sysctl, Veth
+from reconciler.objects import (
+    HOST,
+    Address,
+    Bridge,
+    Ipvlan,
+    Link,
+    LinkRef,
+    Macvlan,
+    Netns,
+    Route,
+    Sysctl,
+    Veth,
+    Vlan,
+)
 
 if TYPE_CHECKING:
     from tests.fake import FakeKernel
@@ -47,6 +60,8 @@ def on_fake(kernel: FakeKernel, step: Step) -> None:
             kernel.put(
                 Link(netns=where, name=name, kind=Veth(peer=LinkRef(where, peer)), master=step.get("master"))
             )
+        case {"add": "link", "name": name, "type": "vlan", "parent": parent, "id": number}:
+            kernel.put(Link(netns=where, name=name, kind=Vlan(parent=LinkRef(where, parent), id=number)))
         case {"add": "altname", "name": name, "altname": altname}:
             held = kernel.objects["link", where, name]
             assert isinstance(held, Link)
@@ -70,6 +85,8 @@ def on_fake(kernel: FakeKernel, step: Step) -> None:
 def _changed(link: Link, step: Step) -> Link:
     values = {name: step[name] for name in ("mtu", "mac", "up", "master", "group") if name in step}
     link = replace(link, **values)
+    if isinstance(link.kind, Macvlan | Ipvlan) and "mode" in step:
+        link = replace(link, kind=replace(link.kind, mode=step["mode"]))
     if "stp" in step:
         assert isinstance(link.kind, Bridge)
         link = replace(link, kind=replace(link.kind, stp=step["stp"]))
@@ -108,6 +125,8 @@ def on_world(world: World, step: Step) -> None:
             run("link", "add", "name", name, "type", "veth", "peer", "name", peer)
             if "master" in step:
                 run("link", "set", "dev", name, "master", step["master"])
+        case {"add": "link", "name": name, "type": "vlan", "parent": parent, "id": number}:
+            run("link", "add", "link", parent, "name", name, "type", "vlan", "id", number)
         case {"add": "altname", "name": name, "altname": altname}:
             run("link", "property", "add", "dev", name, "altname", altname)
         case {"add": "address", "link": link, "address": address}:
@@ -136,6 +155,8 @@ def _set_words(step: Step) -> list[tuple[Any, ...]]:
                 words.append(("nomaster",))
             case "master", _:
                 words.append(("master", value))
+            case "mode", _:
+                words.append(("type", step["kind"], "mode", value))
             case "stp", _:
                 words.append(("type", "bridge", "stp_state", int(value)))
             case (("isolated" | "hairpin"), _):

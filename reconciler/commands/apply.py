@@ -170,7 +170,7 @@ def _nothing_to_do(job: Job, look: Look, kernel: Kernel, console: Console) -> in
     else:
         already = "Already applied. " if job.saved is not None and job.desired.objects else ""
         console.success(already + render_plan.text(_view(job, look), console.out))
-    return Exit.OK
+    return Exit.PENDING if look.plan.pending else Exit.OK
 
 
 def _apply(job: Job, look: Look, kernel: Kernel, console: Console, options: Options) -> Result:

@@ -88,7 +88,7 @@ def _save(
 def _exit_code(args: Namespace, look: Look) -> int:
     if look.plan.conflicts:
         return Exit.REFUSED
-    if look.plan.changes and args.exit_code is not None:
+    if (look.plan.changes or look.plan.pending) and args.exit_code is not None:
         code: int = args.exit_code
         return code
     return Exit.OK

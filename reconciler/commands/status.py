@@ -59,7 +59,10 @@ def _age(last: Run) -> float:
 
 def _conditions(loaded: Loaded, look: Look) -> Iterator[Condition]:
     found = {entry.address: entry for entry in entries.entries(look.plan.changes)}
-    conflicts = {conflict.origin: conflict.message for conflict in look.plan.conflicts}
+    obstacles = {conflict.origin: f"conflict: {conflict.message}" for conflict in look.plan.conflicts}
+    for pending in look.plan.pending:
+        for origin in (pending.origin, *pending.held):
+            obstacles.setdefault(origin, f"waiting: {pending.message}")
     unready = {
         loaded.desired.objects[key].origin: why
         for key, why in look.observed.unready.items()
@@ -67,10 +70,10 @@ def _conditions(loaded: Loaded, look: Look) -> Iterator[Condition]:
     }
     declared = list(_addresses(loaded.topology))
     for address in declared:
-        yield _condition(address, found.get(address), conflicts, unready)
+        yield _condition(address, found.get(address), obstacles, unready)
     for address, entry in found.items():
         if address not in declared:
-            yield _condition(address, entry, conflicts, unready)
+            yield _condition(address, entry, obstacles, unready)
 
 
 def _addresses(topology: Topology) -> Iterator[str]:
@@ -81,10 +84,10 @@ def _addresses(topology: Topology) -> Iterator[str]:
 
 
 def _condition(
-    address: str, entry: Entry | None, conflicts: Mapping[str, str], unready: Mapping[str, str]
+    address: str, entry: Entry | None, obstacles: Mapping[str, str], unready: Mapping[str, str]
 ) -> Condition:
-    if address in conflicts:
-        return Condition(address, ready=False, reason=f"conflict: {conflicts[address]}")
+    if address in obstacles:
+        return Condition(address, ready=False, reason=obstacles[address])
     if entry is not None:
         return Condition(address, ready=False, reason=_pending(entry))
     if address in unready:

@@ -7,5 +7,8 @@ from types import MappingProxyType
 
 from .bridge import BridgeDriver
 from .contract import Driver
+from .macvlan import MacvlanDriver
 
-registry: Mapping[str, Driver] = MappingProxyType({driver.name: driver for driver in (BridgeDriver(),)})
+registry: Mapping[str, Driver] = MappingProxyType(
+    {driver.name: driver for driver in (BridgeDriver(), MacvlanDriver())}
+)

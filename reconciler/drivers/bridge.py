@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from hashlib import blake2s
 
-from ..model import Endpoint, IPAddress, Network, Sandbox
+from ..model import Endpoint, IPAddress, Network
 from ..objects import HOST, Address, Bridge, BridgePort, Link, LinkRef, Port, Sysctl, Veth
+from ..options import BridgeOptions
 from ..sides import Requirement
-from .contract import Item, Owner, declare, endpoint_origin, network_origin
+from . import interface
+from .contract import Item, Member, Owner, Site, declare, network_origin
 
 # What a new link has. It is asked for in so many words, so that taking a value out of the file brings it back.
 _MTU = 1500
 _AGEING_TIME, _FORWARD_DELAY = 30000, 1500
-_MINIMUM_V6_MTU = 1280  # below it the kernel takes IPv6 off a link, its parameters included
 
 
 class BridgeDriver:
@@ -26,10 +27,11 @@ class BridgeDriver:
 
     name = "bridge"
 
-    def network(self, owner: Owner, network: Network) -> Iterable[Item]:
+    def network(self, site: Site, network: Network) -> Iterable[Item]:
         """The bridge device, or the demand for the adopted one; then its parameters, extra ports and addresses."""
+        owner = site.owner
         origin, bridge = network_origin(network), device_name(owner, network)
-        if network.options.adopt:
+        if _options(network).adopt:
             key = ("link", HOST, bridge)
             yield Requirement(key, origin, network.mark, f"bridge '{bridge}' to adopt", "bridge")
         else:
@@ -38,15 +40,14 @@ class BridgeDriver:
         yield from _extra_ports(network, origin, bridge)
         yield from declare(origin, network.mark, *_addresses(network, bridge))
 
-    def endpoint(
-        self, owner: Owner, network: Network, sandbox: Sandbox, endpoint: Endpoint, netns: str
-    ) -> Iterable[Item]:
+    def endpoint(self, site: Site, network: Network, member: Member) -> Iterable[Item]:
         """The host end in the bridge, the sandbox end with its addresses and parameters."""
-        origin = endpoint_origin(sandbox, endpoint)
+        owner, origin = site.owner, member.origin
+        sandbox, endpoint = member.sandbox, member.endpoint
         outer = LinkRef(HOST, owner.link_name(sandbox.name, endpoint.name))
-        inner = LinkRef(netns, endpoint.name)
+        inner = LinkRef(member.netns, endpoint.name)
         mtu = _endpoint_mtu(network, endpoint)
-        small = mtu is not None and mtu < _MINIMUM_V6_MTU
+        small = mtu is not None and mtu < interface.MINIMUM_V6_MTU
         no_v6 = None if small else "none"
         host_end = Link(
             netns=outer.netns,
@@ -70,29 +71,30 @@ class BridgeDriver:
             up=True,
             group=owner.group,
             alias=owner.alias(origin),
-            addrgen=None if _has_v6(endpoint) else no_v6,
-        )
-        addresses = (
-            Address(netns=netns, link=endpoint.name, address=str(address), permanent=True)
-            for address in endpoint.addresses
+            addrgen=None if interface.has_v6(endpoint) else no_v6,
         )
         return declare(
             origin,
             endpoint.mark,
             host_end,
             sandbox_end,
-            *_sysctls(sandbox, endpoint, netns, small=small),
-            *addresses,
+            *interface.parameters(member, small=small),
+            *interface.addresses(member),
         )
 
 
 def device_name(owner: Owner, network: Network) -> str:
     """The bridge device of a network: as declared, or derived."""
-    return network.options.name or owner.link_name(network.name)
+    return _options(network).name or owner.link_name(network.name)
+
+
+def _options(network: Network) -> BridgeOptions:
+    assert isinstance(network.options, BridgeOptions)
+    return network.options
 
 
 def _bridge(owner: Owner, network: Network, origin: str, name: str) -> Link:
-    options = network.options
+    options = _options(network)
     return Link(
         netns=HOST,
         name=name,
@@ -117,13 +119,13 @@ def _mac(owner: Owner, network: Network) -> str:
 
 def _endpoint_mtu(network: Network, endpoint: Endpoint) -> int | None:
     """As declared, else the usual one; on an adopted bridge the kernel fits the bridge to its ports, so nothing is asked."""
-    if endpoint.mtu is None and not network.options.adopt:
+    if endpoint.mtu is None and not _options(network).adopt:
         return _MTU
     return endpoint.mtu
 
 
 def _parameters(network: Network, bridge: str) -> Iterator[Sysctl]:
-    if network.mtu is not None and network.mtu < _MINIMUM_V6_MTU:
+    if network.mtu is not None and network.mtu < interface.MINIMUM_V6_MTU:
         return
     base = f"net/ipv6/conf/{bridge}"
     if any(subnet.subnet.version == 6 for subnet in network.subnets):
@@ -134,14 +136,14 @@ def _parameters(network: Network, bridge: str) -> Iterator[Sysctl]:
 
 
 def _extra_ports(network: Network, origin: str, bridge: str) -> Iterator[Item]:
-    for name in network.options.ports:
+    for name in _options(network).ports:
         what = f"host link '{name}' to plug into '{bridge}'"
         yield Requirement(("link", HOST, name), origin, network.mark, what)
         yield from declare(origin, network.mark, Port(netns=HOST, name=name, master=bridge))
 
 
 def _addresses(network: Network, bridge: str) -> Iterator[Address]:
-    if not network.options.address:
+    if not _options(network).address:
         return
     for subnet in network.subnets:
         if subnet.gateway is not None:
@@ -154,24 +156,4 @@ def _with_prefix(address: IPAddress, length: int) -> str:
 
 
 def _port(network: Network) -> BridgePort:
-    return BridgePort(isolated=network.options.isolated, hairpin=network.options.hairpin)
-
-
-def _sysctls(sandbox: Sandbox, endpoint: Endpoint, netns: str, *, small: bool) -> Iterator[Sysctl]:
-    """Declared ones come first and win: with addresses of its own an endpoint needs no router to give it any.
-
-    `small`: the MTU leaves no room for IPv6, so there are no parameters for it.
-    """
-    for path, value in endpoint.sysctls.items():
-        yield Sysctl(netns=netns, path=path, value=value)
-    base = f"net/ipv6/conf/{endpoint.name}"
-    if _has_v6(endpoint):
-        yield Sysctl(netns=netns, path=f"{base}/disable_ipv6", value="0")
-        yield Sysctl(netns=netns, path=f"{base}/accept_ra", value="0")
-    # New links inherit it from the sandbox (see `compile`); said again for a link that was there before.
-    if not small and any(_has_v6(each) for each in sandbox.endpoints):
-        yield Sysctl(netns=netns, path=f"{base}/accept_dad", value="0")
-
-
-def _has_v6(endpoint: Endpoint) -> bool:
-    return any(address.version == 6 for address in endpoint.addresses)
+    return BridgePort(isolated=_options(network).isolated, hairpin=_options(network).hairpin)

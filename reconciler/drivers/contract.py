@@ -3,11 +3,14 @@
 A driver is a pure compiler: same input, same output, no kernel, no files, no clock. It is given names and marks to
 use and never invents its own, so that ownership, preview, ordering, batching, roll-back and drift detection are
 written once for all drivers. Drivers do not know each other.
+
+Everything around the network at hand comes as a `Site`: a driver whose links lead from one endpoint straight to
+another has to know the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,6 +47,32 @@ class Owner:
         return names.altname(self.topology, *parts)
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An endpoint in its sandbox. `netns` is how the kernel layer finds the sandbox's namespace (see `objects`)."""
+
+    sandbox: Sandbox
+    endpoint: Endpoint
+    netns: str
+
+    @property
+    def origin(self) -> str:
+        """The address of the endpoint in the topology."""
+        return endpoint_origin(self.sandbox, self.endpoint)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a driver may know beside its own network: whose topology it is, and who else is in each network."""
+
+    owner: Owner
+    members: Mapping[str, tuple[Member, ...]]
+
+    def of(self, network: Network) -> tuple[Member, ...]:
+        """Everyone in `network`, in the order of the files."""
+        return self.members.get(network.name, ())
+
+
 def network_origin(network: Network) -> str:
     """The address of a network in the topology."""
     return f"network/{network.name}"
@@ -64,10 +93,8 @@ class Driver(Protocol):
 
     name: str
 
-    def network(self, owner: Owner, network: Network) -> Iterable[Item]:
+    def network(self, site: Site, network: Network) -> Iterable[Item]:
         """What the network needs even without an endpoint, parents before children."""
 
-    def endpoint(
-        self, owner: Owner, network: Network, sandbox: Sandbox, endpoint: Endpoint, netns: str
-    ) -> Iterable[Item]:
-        """What one endpoint needs on both sides, parents before children. `netns` is the sandbox's namespace."""
+    def endpoint(self, site: Site, network: Network, member: Member) -> Iterable[Item]:
+        """What one endpoint needs on both sides, parents before children."""

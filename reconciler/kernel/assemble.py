@@ -23,14 +23,13 @@ from ..objects import (
     LinkKind,
     LinkRef,
     Netns,
-    OtherKind,
     Port,
     Route,
     Sysctl,
     Veth,
 )
 from ..sides import Found, Observed, Scope
-from . import decode, wire
+from . import decode, kinds, wire
 
 _FORWARDING = 3
 LOOPBACK = 1
@@ -39,7 +38,7 @@ _PORT_STATES = ("disabled", "listening", "learning", "forwarding", "blocking")
 
 @dataclass(slots=True)
 class Tables:
-    """What the dumps of one namespace returned."""
+    """What the dumps of one namespace returned. `behind`: for links that lead out of it, what is at the other side."""
 
     netns: str
     links: list[decode.LinkRecord]
@@ -47,6 +46,7 @@ class Tables:
     routes: list[decode.RouteRecord]
     sysctls: dict[str, str] = field(default_factory=dict)
     details: list[KernelObject] = field(default_factory=list)
+    behind: dict[int, decode.LinkRecord] = field(default_factory=dict)
 
     def loopback(self) -> decode.LinkRecord | None:
         """The record of the loopback device."""
@@ -76,6 +76,7 @@ class _Assembly:
         self.unready: dict[Key, str] = {}
         self.records = {name: {record.index: record for record in t.links} for name, t in tables.items()}
         self.ends: dict[tuple[str, int], _End] = {}
+        self._places: dict[_Look, LinkRef] | None = None
 
     def observed(self) -> Observed:
         for name, table in self.tables.items():
@@ -129,7 +130,7 @@ class _Assembly:
         obj = Link(
             netns=where,
             name=record.name,
-            kind=_kind(record, end),
+            kind=self.kind(where, record, end),
             port=_port(record),
             mtu=record.mtu,
             mac=record.mac,
@@ -147,6 +148,38 @@ class _Assembly:
             state = _PORT_STATES[record.port_state or 0] if (record.port_state or 0) < 5 else "unknown"
             self.unready[obj.key] = f"bridge port is {state}"
 
+    def kind(self, where: str, record: decode.LinkRecord, end: _End | None) -> LinkKind:
+        match record.kind:
+            case "bridge":
+                return Bridge(
+                    stp=record.stp, ageing_time=record.ageing_time, forward_delay=record.forward_delay
+                )
+            case "veth":
+                return Veth(peer=None if end is None else end.ref)
+            case other:
+                return kinds.read(other, record.data, self.parent(where, record))
+
+    def parent(self, where: str, record: decode.LinkRecord) -> LinkRef | None:
+        """The link that this one stands on, None when it is in no namespace that was looked at."""
+        if record.kind not in kinds.STACKED:
+            return None
+        if record.peer_nsid is None:
+            name = self.name(where, record.peer)
+            return None if name is None else LinkRef(where, name)
+        return self.place(self.tables[where].behind.get(record.index))
+
+    def place(self, seen: decode.LinkRecord | None) -> LinkRef | None:
+        """Which link it is that was seen from another namespace: the number of a namespace names none."""
+        if seen is None:
+            return None
+        if self._places is None:
+            self._places = {
+                _look(record): LinkRef(name, record.name)
+                for name, table in self.tables.items()
+                for record in table.links
+            }
+        return self._places.get(_look(seen))
+
     def pair(self, where: str, table: Tables) -> None:
         """Note for both ends of a veth where the other is. The host knows the numbers of the other namespaces, so
         what leads from a sandbox to the host is learned from the host's end.
@@ -154,15 +187,20 @@ class _Assembly:
         for record in table.links:
             if record.kind != "veth" or record.peer is None:
                 continue
-            there = where
-            if record.peer_nsid is not None:
-                there = self.peers.get(record.peer_nsid, "") if where == HOST else ""
-                if there == HOST:
-                    continue
-            other = self.records[there].get(record.peer)
-            if other is not None:
+            there = self.other_side(where, record)
+            other = None if there is None else self.records[there].get(record.peer)
+            if there is not None and other is not None:
                 self.ends[where, record.index] = _End(LinkRef(there, other.name), other.alias)
                 self.ends[there, other.index] = _End(LinkRef(where, record.name), record.alias)
+
+    def other_side(self, where: str, record: decode.LinkRecord) -> str | None:
+        """The namespace of the other end, None when it is not known from this one."""
+        if record.peer_nsid is None:
+            return where
+        if where == HOST:
+            return self.peers.get(record.peer_nsid)
+        place = self.place(self.tables[where].behind.get(record.index))
+        return None if place is None else place.netns
 
     def belongs(self, key: Key, parents: Iterable[Key], protocol: int) -> tuple[bool, str | None]:
         """Whether an address or route is ours, and whose it is in the topology: that of its nearest parent of ours."""
@@ -226,11 +264,9 @@ def _port(record: decode.LinkRecord) -> BridgePort | None:
     return BridgePort(isolated=record.isolated, hairpin=record.hairpin)
 
 
-def _kind(record: decode.LinkRecord, end: _End | None) -> LinkKind:
-    match record.kind:
-        case "bridge":
-            return Bridge(stp=record.stp, ageing_time=record.ageing_time, forward_delay=record.forward_delay)
-        case "veth":
-            return Veth(peer=None if end is None else end.ref)
-        case other:
-            return OtherKind(kind=other)
+_Look = tuple[int, str, str | None, str | None, str]
+
+
+def _look(record: decode.LinkRecord) -> _Look:
+    """What tells a link from others wherever it is seen from."""
+    return record.index, record.name, record.mac, record.alias, record.kind

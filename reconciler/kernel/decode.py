@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, inet_ntop
 from typing import Any
 
-from . import wire
+from . import kinds, wire
 from .netlink import Reply
 
 
 @dataclass(slots=True)
 class LinkRecord:
-    """A link as dumped. `peer` and `peer_nsid` locate the other end of a veth; nsid None means the same namespace."""
+    """A link as dumped. `peer` and `peer_nsid` locate the other end of a veth, or the link that this one stands on;
+    nsid None means the same namespace. `data` is what is left to `kinds`.
+    """
 
     index: int
     up: bool
@@ -38,6 +40,7 @@ class LinkRecord:
     isolated: bool | None = None
     hairpin: bool | None = None
     port_state: int | None = None
+    data: bytes = b""
 
 
 @dataclass(slots=True)
@@ -130,6 +133,15 @@ def route(reply: Reply) -> RouteRecord | None:
     _fill(record, _ROUTE, buffer, reply.start + 12, reply.end)
     record.to = f"{record.to}/{length}"
     return record
+
+
+def nsid(reply: Reply) -> int:
+    """The number in RTM_NEWNSID, -1 for a namespace that has none."""
+    for kind, start, _ in wire.walk(reply.buffer, reply.start + 4, reply.end):
+        if kind == wire.NETNSA_NSID:
+            number: int = wire.S32.unpack_from(reply.buffer, start)[0]
+            return number
+    return -1
 
 
 def neighbour(reply: Reply) -> NeighbourRecord:
@@ -230,6 +242,8 @@ def _kind_data(record: LinkRecord, buffer: bytes, start: int, end: int) -> None:
     # IFLA_INFO_KIND comes before IFLA_INFO_DATA (net/core/rtnetlink.c, rtnl_link_info_fill).
     if record.kind == "bridge":
         _fill(record, _BRIDGE, buffer, start, end)
+    elif record.kind in kinds.KNOWN:
+        record.data = buffer[start:end]
 
 
 def _addrgen(record: LinkRecord, buffer: bytes, start: int, end: int) -> None:

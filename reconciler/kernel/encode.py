@@ -12,13 +12,15 @@ from typing import Protocol
 
 from .. import marks
 from ..errors import KernelError
-from ..objects import Address, Bridge, Link, Port, Route, Veth
+from ..objects import Address, Bridge, Dummy, Ipvlan, Link, LinkRef, Macvlan, Port, Route, Veth, Vlan, Vxlan
 from ..plan import Action, Change
 from . import linkinfo, wire
 from .netlink import Message
 
 _ROUTE_NUMBERS = {word: number for number, word in wire.ROUTE_TYPES.items()}
 _MINIMUM_MTU = 68
+_ANY_FAMILY = bytes(4)
+_OF_KIND = {"stp", "ageing_time", "forward_delay", "mode", "flag", "sources", "learning"}
 _ADDRGEN = {"eui64": 0, "none": 1, "stable_secret": 2, "random": 3}
 
 
@@ -28,8 +30,14 @@ class Lookup(Protocol):
     def index(self, name: str) -> int:
         """The index of a link in this batch's namespace."""
 
+    def index_elsewhere(self, link: LinkRef) -> int:
+        """The index of a link in whatever namespace it is."""
+
     def netns_fd(self, netns: str) -> int:
         """A file descriptor of another namespace, open until the batch is sent."""
+
+    def nsid(self, netns: str) -> int:
+        """The number of another namespace in this batch's; given to it now if it had none."""
 
 
 def messages(change: Change, lookup: Lookup) -> list[Message]:
@@ -74,6 +82,18 @@ def get_link(name: str) -> Message:
     return Message(wire.RTM_GETLINK, 0, _link_header() + mask + wire.text(wire.IFLA_IFNAME, name))
 
 
+def get_nsid(fd: int) -> Message:
+    """Ask for the number that the socket's namespace has for the one behind `fd`."""
+    return Message(wire.RTM_GETNSID, 0, _ANY_FAMILY + wire.u32(wire.NETNSA_FD, fd))
+
+
+def new_nsid(fd: int) -> Message:
+    """Give the namespace behind `fd` the next free number."""
+    return Message(
+        wire.RTM_NEWNSID, 0, _ANY_FAMILY + wire.s32(wire.NETNSA_NSID, -1) + wire.u32(wire.NETNSA_FD, fd)
+    )
+
+
 def loopback(alias: str | None) -> list[Message]:
     """Mark the loopback device of a namespace as ours and switch it on."""
     body = wire.text(wire.IFLA_IFALIAS, alias) if alias else b""
@@ -101,6 +121,12 @@ def _create_link(link: Link, lookup: Lookup) -> list[Message]:
             asked |= {"isolated", "hairpin"}
         case Bridge() as kind:
             info = linkinfo.bridge(kind)
+        case Macvlan(parent=parent) | Ipvlan(parent=parent) | Vlan(parent=parent) as kind if (
+            parent is not None
+        ):
+            info = linkinfo.stacked(kind) + _on(link.netns, parent, lookup)
+        case Vxlan() | Dummy() as kind:
+            info = linkinfo.stacked(kind)
         case other:
             raise KernelError(f"no way to create a link of kind '{other.name}'", errno=95)
     body = (
@@ -108,6 +134,14 @@ def _create_link(link: Link, lookup: Lookup) -> list[Message]:
     )
     create = Message(wire.RTM_NEWLINK, wire.NLM_F_CREATE | wire.NLM_F_EXCL, body + master)
     return [create, *_pin_mtu(link), *_set_link(link, asked, lookup)]
+
+
+def _on(netns: str, parent: LinkRef, lookup: Lookup) -> bytes:
+    """What makes a new link stand on `parent`, which may be in another namespace than the link itself."""
+    if parent.netns == netns:
+        return wire.u32(wire.IFLA_LINK, lookup.index(parent.name))
+    number = wire.s32(wire.IFLA_LINK_NETNSID, lookup.nsid(parent.netns))
+    return wire.u32(wire.IFLA_LINK, lookup.index_elsewhere(parent)) + number
 
 
 def _pin_mtu(link: Link) -> list[Message]:
@@ -139,7 +173,7 @@ def _set_link(link: Link, names: set[str], lookup: Lookup) -> list[Message]:
     body = _plain(link, names)
     if "master" in names and link.master is not None:
         body += wire.u32(wire.IFLA_MASTER, lookup.index(link.master))
-    if names & {"stp", "ageing_time", "forward_delay"}:
+    if names & _OF_KIND:
         body += linkinfo.change(link.kind)
     if body:
         result.append(_change(link.name, body))

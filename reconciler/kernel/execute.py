@@ -18,7 +18,7 @@ from contextlib import ExitStack, suppress
 from itertools import groupby
 
 from ..errors import KernelError
-from ..objects import KernelObject, Key, Link, Netns, Sysctl, parents
+from ..objects import KernelObject, Key, Link, LinkRef, Netns, Sysctl, parents
 from ..outcome import Outcome
 from ..plan import Action, Change
 from . import decode, encode, failpoints, netns, parallel, sysctl
@@ -45,6 +45,7 @@ class Executor:
         self._home = -1
         self._note: Note = lambda _: None
         self._sockets: dict[str, Socket] = {}
+        self._indexes: dict[LinkRef, int] = {}
 
     def release(self) -> None:
         """Close what was kept open for later changes; an open socket keeps its namespace alive."""
@@ -57,6 +58,7 @@ class Executor:
         `note` hears the values of parameters before they are written.
         """
         self._note = note
+        self._indexes.clear()
         with netns.home() as self._home:
             if self._failpoint is None:
                 return [outcome for part in _runs(changes) for outcome in self._run(part)]
@@ -127,10 +129,28 @@ class Executor:
 
     def _send(self, sock: Socket, changes: Sequence[Change]) -> Mapping[Key, KernelError]:
         with sock:
-            batch = _Batch(sock)
+            batch = _Batch(sock, self._index_elsewhere)
             batch.run(changes)
         self.messages += batch.sent
         return batch.failures
+
+    def _index_elsewhere(self, link: LinkRef) -> int:
+        """The index of a link by a socket of its own namespace. Kept for one call: links come first, then who stands on them."""
+        if link not in self._indexes:
+            fd = netns.open_fd(link.netns)
+            if fd is None:
+                raise KernelError(f"namespace '{link.netns}' is gone", errno=errno.ENOENT)
+            try:
+                with netns.inside(fd, self._home):
+                    sock = Socket()
+                with sock:
+                    (answer,) = sock.query([encode.get_link(link.name)])
+            finally:
+                os.close(fd)
+            if isinstance(answer, Failure):
+                raise KernelError(f"link '{link}': {answer}", errno=answer.errno)
+            self._indexes[link] = decode.link_index(answer)
+        return self._indexes[link]
 
     def _write_parameters(self, changes: Sequence[Change]) -> Mapping[Key, KernelError]:
         failures: dict[Key, KernelError] = {}
@@ -232,13 +252,15 @@ def _way(change: Change) -> tuple[str, str, bool]:
 class _Batch:
     """Pipelined changes in one namespace over one socket; also the `Lookup` for encoding them."""
 
-    def __init__(self, sock: Socket) -> None:
+    def __init__(self, sock: Socket, index_elsewhere: Callable[[LinkRef], int]) -> None:
         self.sock = sock
+        self.index_elsewhere = index_elsewhere
         self.failures: dict[Key, KernelError] = {}
         self.sent = 0
         self._pending: list[tuple[Change, list[Message]]] = []
         self._size = 0
         self._indexes: dict[str, int] = {}
+        self._nsids: dict[str, int] = {}
         self._fds: dict[str, int] = {}
         self._open = ExitStack()
 
@@ -269,6 +291,24 @@ class _Batch:
                 raise KernelError(f"namespace '{where}' is gone", errno=errno.ENOENT)
             self._fds[where] = fd
         return self._fds[where]
+
+    def nsid(self, where: str) -> int:
+        if where not in self._nsids:
+            question = encode.get_nsid(self.netns_fd(where))
+            number = self._nsid(question)
+            if number < 0:
+                refused = self.sock.transact([encode.new_nsid(self.netns_fd(where))])
+                if refused and refused[0].errno != errno.EEXIST:
+                    raise KernelError(f"numbering namespace '{where}': {refused[0]}", errno=refused[0].errno)
+                number = self._nsid(question)
+            self._nsids[where] = number
+        return self._nsids[where]
+
+    def _nsid(self, question: Message) -> int:
+        (answer,) = self.sock.query([question])
+        if isinstance(answer, Failure):
+            raise KernelError(f"the number of a namespace: {answer}", errno=answer.errno)
+        return decode.nsid(answer)
 
     # -- sending -----------------------------------------------------------------------------------------------
 

@@ -12,8 +12,8 @@ from functools import cache
 from importlib.util import find_spec, module_from_spec
 from typing import Any
 
-from ..objects import Bridge, BridgePort, LinkKind, OtherKind, Veth
-from . import wire
+from ..objects import Bridge, BridgePort, LinkKind, Veth
+from . import kinds, wire
 
 _HEADERS = 32  # netlink header and ifinfomsg, which the caller writes itself
 
@@ -44,8 +44,16 @@ def change(kind: LinkKind) -> bytes:
     match kind:
         case Bridge():
             return bridge(kind)
-        case Veth() | OtherKind():
+        case Veth():
             return b""
+        case other:
+            return stacked(other)
+
+
+def stacked(kind: LinkKind) -> bytes:
+    """IFLA_LINKINFO for the kinds of `kinds`, with the attributes that are asked for."""
+    name, data = wire.text(wire.IFLA_INFO_KIND, kind.name), kinds.data(kind)
+    return wire.nested(wire.IFLA_LINKINFO, name, wire.nested(wire.IFLA_INFO_DATA, data) if data else b"")
 
 
 def _encode(kind_name: str, data_name: str, attributes: list[tuple[str, int | None]]) -> bytes:

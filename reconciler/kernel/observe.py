@@ -17,9 +17,9 @@ from ..errors import KernelError
 from ..model import IPNetwork
 from ..objects import HOST
 from ..sides import Observed, Scope
-from . import assemble, decode, details, netns, sysctl, wire
+from . import assemble, decode, details, encode, kinds, netns, sysctl, wire
 from .assemble import Tables
-from .netlink import Failure, Message, Reply, Socket
+from .netlink import Failure, Message, Socket
 
 _LINK_DUMP = wire.IFINFO.pack(0, 0, 0, 0, 0) + wire.u32(wire.IFLA_EXT_MASK, wire.RTEXT_FILTER_SKIP_STATS)
 _ADDRESS_DUMP = wire.IFADDR.pack(0, 0, 0, 0, 0)
@@ -31,7 +31,10 @@ def observe(scope: Scope) -> Observed:
         fds, same = _open_all(scope, open_fds)
         wanted = _sysctls_by_netns(scope)
         back = open_fds.enter_context(netns.home())
-        tables = {name: _read(name, fd, back, scope, wanted.get(name, ())) for name, fd in fds.items()}
+        tables: dict[str, Tables] = {}
+        for name, fd in fds.items():  # the host comes first
+            host = tables[HOST].links if HOST in tables else ()
+            tables[name] = _read(name, fd, back, scope, wanted.get(name, ()), host)
         peers = _peer_namespaces(fds, tables)
     unnamed = netns.entries(names.netns(scope.topology, ""))
     observed = assemble.assemble(scope, tables, peers)
@@ -88,7 +91,14 @@ def _sysctls_by_netns(scope: Scope) -> dict[str, list[str]]:
     return found
 
 
-def _read(name: str, fd: int, back: int, scope: Scope, paths: Iterable[str]) -> Tables:
+def _read(
+    name: str,
+    fd: int,
+    back: int,
+    scope: Scope,
+    paths: Iterable[str],
+    host: Collection[decode.LinkRecord],
+) -> Tables:
     values: dict[str, str] = {}
     # Not entered when it is the host, where we are: a look at that needs no privilege.
     with nullcontext() if name == HOST else netns.inside(fd, back):
@@ -104,7 +114,40 @@ def _read(name: str, fd: int, back: int, scope: Scope, paths: Iterable[str]) -> 
         routes = _routes(sock, protocol=None if all_routes else marks.PROTOCOL)
         known = {record.index: record.name for record in links}
         more = details.read(name, sock, known) if scope.foreign else []
-    return Tables(name, links, addresses, routes, values, more)
+        behind = _behind(sock, links, host)
+    return Tables(name, links, addresses, routes, values, more, behind)
+
+
+def _behind(
+    sock: Socket, links: Iterable[decode.LinkRecord], host: Collection[decode.LinkRecord]
+) -> dict[int, decode.LinkRecord]:
+    """For links that lead out of this namespace, by index: the link at the other side, as it looks from here.
+
+    Not asked for veths whose other end is in the host, which are most: the host's own ends tell as much.
+    """
+    from_host = {(end.index, end.peer, end.alias) for end in host if end.kind == "veth"}
+    asked = [
+        record
+        for record in links
+        if record.peer and record.peer_nsid is not None and record.peer_nsid >= 0
+        if record.kind in kinds.STACKED
+        or (record.kind == "veth" and (record.peer, record.index, record.alias) not in from_host)
+    ]
+    if not asked:
+        return {}
+    questions = [_link_elsewhere(record) for record in asked]
+    answers = [answer for part in _parts(questions) for answer in sock.query(part)]
+    return {
+        record.index: decode.link(answer)
+        for record, answer in zip(asked, answers, strict=True)
+        if not isinstance(answer, Failure)  # it is going away, or not ours to look at
+    }
+
+
+def _link_elsewhere(record: decode.LinkRecord) -> Message:
+    where = wire.s32(wire.IFLA_TARGET_NETNSID, record.peer_nsid or 0)
+    mask = wire.u32(wire.IFLA_EXT_MASK, wire.RTEXT_FILTER_SKIP_STATS)
+    return Message(wire.RTM_GETLINK, 0, wire.IFINFO.pack(0, 0, record.peer or 0, 0, 0) + where + mask)
 
 
 def _routes(sock: Socket, protocol: int | None) -> list[decode.RouteRecord]:
@@ -118,26 +161,18 @@ def _peer_namespaces(fds: Mapping[str, int], tables: Mapping[str, Tables]) -> di
     if not any(record.peer_nsid is not None for record in tables[HOST].links):
         return {}
     others = [(name, fd) for name, fd in fds.items() if name != HOST]
-    requests = [Message(wire.RTM_GETNSID, 0, b"\0\0\0\0" + wire.u32(wire.NETNSA_FD, fd)) for _, fd in others]
+    requests = [encode.get_nsid(fd) for _, fd in others]
     with Socket() as sock:
         answers = [answer for part in _parts(requests) for answer in sock.query(part)]
     found: dict[int, str] = {}
     for (name, _), answer in zip(others, answers, strict=True):
         if isinstance(answer, Failure):
             raise KernelError(f"asking for the number of namespace '{name}': {answer}", errno=answer.errno)
-        number = _nsid(answer)
-        if number is not None and number >= 0:
+        number = decode.nsid(answer)
+        if number >= 0:
             found.setdefault(number, name)
     return found
 
 
 def _parts(requests: list[Message], size: int = 256) -> Iterator[list[Message]]:
     return (requests[start : start + size] for start in range(0, len(requests), size))
-
-
-def _nsid(reply: Reply) -> int | None:
-    for kind, start, _ in wire.walk(reply.buffer, reply.start + 4, reply.end):
-        if kind == wire.NETNSA_NSID:
-            number: int = wire.S32.unpack_from(reply.buffer, start)[0]
-            return number
-    return None

@@ -8,7 +8,12 @@ kind, is left to pyroute2 (`linkinfo`). Numbers are those of include/uapi/linux/
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+Pack = Callable[[int, int], bytes]
+ORDER: Literal["little", "big"] = sys.byteorder
 
 HEADER = struct.Struct("=IHHII")
 IFINFO = struct.Struct("=BxHiII")
@@ -26,14 +31,14 @@ RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_GETNEIGH, RTM_GETRULE = 30, 34
-RTM_GETNSID = 90
+RTM_NEWNSID, RTM_GETNSID = 88, 90
 RTM_NEWLINKPROP = 108
 
 IFF_UP = 0x1
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER, IFLA_PROTINFO = 1, 3, 4, 5, 10, 12
 IFLA_LINKINFO, IFLA_IFALIAS, IFLA_AF_SPEC, IFLA_GROUP, IFLA_NET_NS_FD = 18, 20, 26, 27, 28
 IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
-IFLA_EXT_MASK, IFLA_LINK_NETNSID, IFLA_PROP_LIST, IFLA_ALT_IFNAME = 29, 37, 52, 53
+IFLA_EXT_MASK, IFLA_LINK_NETNSID, IFLA_TARGET_NETNSID, IFLA_PROP_LIST, IFLA_ALT_IFNAME = 29, 37, 46, 52, 53
 IFLA_INFO_KIND, IFLA_INFO_DATA, IFLA_INFO_SLAVE_DATA = 1, 2, 5
 IFLA_INET6_ADDR_GEN_MODE = 8
 VETH_INFO_PEER = 1
@@ -80,6 +85,21 @@ def text(kind: int, value: str) -> bytes:
 def u32(kind: int, value: int) -> bytes:
     """A 32-bit attribute in host order."""
     return attribute(kind, U32.pack(value))
+
+
+def s32(kind: int, value: int) -> bytes:
+    """A signed 32-bit attribute in host order."""
+    return attribute(kind, S32.pack(value))
+
+
+def u16(kind: int, value: int) -> bytes:
+    """A 16-bit attribute in host order."""
+    return attribute(kind, value.to_bytes(2, ORDER))
+
+
+def be16(kind: int, value: int) -> bytes:
+    """A 16-bit attribute in network order."""
+    return attribute(kind, value.to_bytes(2, "big"))
 
 
 def u8(kind: int, value: int) -> bytes:

@@ -16,7 +16,7 @@ from .. import serial
 from ..errors import Diagnostic, KernelError, Mark, ReconcilerError, Refused, TopologyError, Unsupported
 from ..objects import KernelObject
 from ..outcome import Outcome
-from ..plan import Change, Conflict, Plan
+from ..plan import Change, Conflict, Pending, Plan
 from ..sides import Desired
 from . import entries
 from .entries import Verb
@@ -39,7 +39,8 @@ def plan(found: Plan, files: Sequence[str], digest: str, desired: Desired | None
         "topology": found.topology,
         "inputs": {"files": list(files), "digest": digest},
         "changes": [change(item) for item in found.changes],
-        "conflicts": [_conflict(item) for item in found.conflicts],
+        "conflicts": [_problem(item) for item in found.conflicts],
+        "pending": [{**_problem(item), "held": list(item.held)} for item in found.pending],
         "foreign": [serial.to_data(obj) for obj in found.foreign],
         "summary": _summary(found, desired),
     }
@@ -78,13 +79,13 @@ def _source(mark: Mark | None) -> Document | None:
     return None if mark is None else {"file": mark.file, "line": mark.line, "col": mark.col}
 
 
-def _conflict(conflict: Conflict) -> Document:
+def _problem(problem: Conflict | Pending) -> Document:
     return {
-        "address": conflict.origin,
-        "key": list(conflict.key),
-        "message": conflict.message,
-        "hint": conflict.hint,
-        "source": _source(conflict.mark),
+        "address": problem.origin,
+        "key": list(problem.key),
+        "message": problem.message,
+        "hint": problem.hint,
+        "source": _source(problem.mark),
     }
 
 
@@ -96,6 +97,7 @@ def _summary(found: Plan, desired: Desired | None) -> Document:
         "drift": sum(1 for entry in listed if entry.drift),
         "unchanged": entries.unchanged(found, desired),
         "conflicts": len(found.conflicts),
+        "pending": len(found.pending),
         "operations": len(found.changes),
     }
 

@@ -87,7 +87,10 @@ def unchanged(plan: Plan, desired: Desired | None) -> int:
     if desired is None:
         return 0
     declared = {item.origin for item in desired.objects.values()}
-    return len(declared - {change.origin for change in plan.changes} - {c.origin for c in plan.conflicts})
+    waiting = {origin for one in plan.pending for origin in (one.origin, *one.held)}
+    return len(
+        declared - {change.origin for change in plan.changes} - {c.origin for c in plan.conflicts} - waiting
+    )
 
 
 def _verb(changes: Sequence[Change]) -> Verb:

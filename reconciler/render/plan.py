@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ..errors import Mark
 from ..model import Topology
 from ..objects import KernelObject
-from ..plan import Cause, Conflict, Plan
+from ..plan import Cause, Conflict, Pending, Plan
 from ..sides import Desired
 from . import entries, words
 from .entries import Entry, Verb
@@ -46,13 +46,15 @@ def text(view: PlanView, style: Style) -> str:
     """The whole plan; one line when there is nothing to do."""
     plan = view.plan
     if plan.empty and not view.destroying:
-        return in_sync(view) + _foreign_block(plan.foreign, style)
+        waiting = "".join(f"{line}\n" for line in pending_lines(plan.pending, style))
+        return waiting + in_sync(view) + _foreign_block(plan.foreign, style)
     if plan.empty:
         return f"Nothing to destroy: this host holds nothing of topology '{safe(plan.topology)}'.\n"
     found = entries.entries(plan.changes)
     lines = [header(view), ""]
     lines += _entry_lines(found, view, style)
     lines += _conflict_lines(plan.conflicts, style)
+    lines += pending_lines(plan.pending, style)
     lines += _foreign_lines(plan.foreign, style)
     return "\n".join([*lines, "", *_footer(found, view)]) + "\n"
 
@@ -66,6 +68,8 @@ def header(view: PlanView) -> str:
 def in_sync(view: PlanView) -> str:
     """The one line of a topology that is as declared."""
     size = f" {things(view.topology)}" if view.topology is not None else ""
+    if view.plan.pending:
+        return f"Nothing to do now.{size}, {_waiting(view.plan)} ({duration(view.seconds)}).\n"
     return f"In sync.{size} ({duration(view.seconds)}).\n"
 
 
@@ -154,6 +158,24 @@ def _conflict_lines(conflicts: Sequence[Conflict], style: Style) -> list[str]:
     return lines
 
 
+def pending_lines(pending: Sequence[Pending], style: Style) -> list[str]:
+    """What is waited for, and who waits."""
+    lines = []
+    for one in sorted(pending, key=lambda each: (natural(each.origin), each.key)):
+        symbol = style.paint("  …", "yellow")
+        where = style.paint(place(one.mark), "dim")
+        lines.append(f"{symbol} {safe(one.origin)}: {safe(one.message)}  {where}".rstrip())
+        if others := [origin for origin in one.held if origin != one.origin]:
+            lines.append(f"      waiting for it: {_names(others)}")
+        lines.append(f"      {safe(one.hint)}")
+    return lines
+
+
+def _waiting(plan: Plan) -> str:
+    held = {origin for one in plan.pending for origin in (*one.held, one.origin)}
+    return f"{len(held):,} waiting"
+
+
 def _foreign_lines(foreign: Sequence[KernelObject], style: Style) -> list[str]:
     lines = [
         f"{style.paint('  !', 'cyan')} {words.object_name(obj)}: foreign, left alone"
@@ -189,6 +211,8 @@ def totals(found: Sequence[Entry], plan: Plan, desired: Desired | None) -> str:
         sentences.append(f"{drift:,} of these {'is' if drift == 1 else 'are'} drift.")
     if same := entries.unchanged(plan, desired):
         sentences.append(f"{same:,} unchanged.")
+    if plan.pending:
+        sentences.append(f"{_waiting(plan)}.")
     if plan.conflicts:
         sentences.append(f"{counted(len(plan.conflicts), 'conflict')}: apply would refuse.")
     return "  ".join(sentences)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from ..objects import Key
 from ..outcome import Outcome
-from ..plan import Change, Plan
+from ..plan import Change, Pending, Plan
 from ..sides import Desired
 from . import entries, words
 from .entries import Entry, Verb
+from .plan import pending_lines
 from .style import Style, counted, duration, safe
 
 if TYPE_CHECKING:
@@ -39,7 +40,13 @@ def text(result: Result, desired: Desired, style: Style, *, command: str, again:
         return _failures(failed, style) + _partly(result, command)
     if result.remaining is not None:
         return _differs(result.remaining, style)
-    return _done(result, command) + _unready(result, desired)
+    return _done(result, command) + _unready(result, desired) + _pending(result.pending, style)
+
+
+def _pending(pending: Sequence[Pending], style: Style) -> str:
+    return (
+        "".join(f"{line}\n" for line in ("Still waiting:", *pending_lines(pending, style))) if pending else ""
+    )
 
 
 def _done(result: Result, command: str) -> str:

@@ -31,6 +31,13 @@ _NAMES = {
     "master": "port of",
     "ageing_time": "ageing time",
     "forward_delay": "forward delay",
+    "sources": "allowed MACs",
+    "id": "VLAN",
+    "protocol": "VLAN protocol",
+    "vni": "VNI",
+    "local": "tunnel end",
+    "udp_port": "UDP port",
+    "proxy": "answers ARP itself",
 }
 _HUNDREDTHS = ("ageing_time", "forward_delay")
 USUAL_MTU = 1500
@@ -53,7 +60,7 @@ def value(attribute: str, held: Value) -> str:
             return f"{held / 100:g} s"
         case int() if attribute == "group":
             return hex(held)
-        case (str(netns), str(name)) if attribute == "peer":
+        case (str(netns), str(name)) if attribute in ("peer", "parent"):
             return f"{safe(name)} {f'in {safe(netns)}' if netns else 'on the host'}"
         case tuple():
             return safe(", ".join(held))

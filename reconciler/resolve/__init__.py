@@ -23,6 +23,7 @@ from .interfaces import finish_endpoints
 from .limits import check_ports
 from .linknames import check_host_names
 from .networks import Draft, drawn, read_networks
+from .parents import check_parents
 from .ranges import RangeIndex
 from .sandboxes import SandboxDraft, check_host_settings, check_sharing, finish_sandbox, read_sandbox
 
@@ -80,6 +81,7 @@ def _resolve(
         one
         for part in slices(hosts, finished, sandboxes)
         for one in (
+            *check_parents(part.networks, part.sandboxes),
             *check_ports(part.networks, part.sandboxes),
             *check_host_names(name, part.networks, part.sandboxes),
         )
@@ -121,7 +123,7 @@ def _finish(
     on_bridges: frozenset[IPAddress] = frozenset(
         subnet.gateway
         for network in networks.values()
-        if network.options.address
+        if network.options.traits.holds_gateway
         for subnet in network.subnets
         if subnet.gateway is not None
     )

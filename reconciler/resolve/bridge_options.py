@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from ..errors import Diagnostic
-from ..model import BridgeOptions
+from ..options import BridgeOptions
 from ..tree import Map
 from . import fields
 from .addresses import Fault, parse_mac

@@ -57,10 +57,12 @@ def _candidates(
         network = networks.get(endpoint.network)
         if network is None or network.internal:
             continue
-        gateway = _gateway(version, endpoint, network, own)
-        if gateway is not None:
-            rank = (-endpoint.gateway_priority, natural(endpoint.name))
-            yield rank, DefaultGateway(gateway, endpoint.name)
+        rank = (-endpoint.gateway_priority, natural(endpoint.name))
+        if network.options.traits.routes_on_link:
+            if any(address.version == version for address in endpoint.addresses):
+                yield rank, DefaultGateway(version, None, endpoint.name)
+        elif (gateway := _gateway(version, endpoint, network, own)) is not None:
+            yield rank, DefaultGateway(version, gateway, endpoint.name)
 
 
 def _gateway(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from ..errors import Diagnostic, Mark
 from ..ipam import Holder, derive_mac
 from ..model import Endpoint, IPInterface
+from ..options import BridgeOptions
 from . import fields
 from .endpoints import EndpointDraft
 from .networks import MIN_V6_MTU, Draft
@@ -22,13 +23,18 @@ def finish_endpoints(
     macs = _Macs(found)
     for draft in drafts:
         if draft.network is not None and draft.mac is not None:
-            macs.declare(draft.network, draft.mac, draft.key, draft.source.value_mark("mac"))
+            if draft.network.options.traits.own_macs:
+                macs.declare(draft.network, draft.mac, draft.key, draft.source.value_mark("mac"))
+            else:
+                found.append(_no_mac(draft, draft.network))
     result: list[Endpoint] = []
     for draft in drafts:
         addresses = draft.addresses
         network = draft.network.name if draft.network else ""
         mac = draft.mac
-        if mac is None:
+        if draft.network is not None and not draft.network.options.traits.own_macs:
+            mac = None
+        elif mac is None:
             mac = derive_mac(topology, draft.sandbox, draft.name, network, [each.ip for each in addresses])
             if draft.network is not None:
                 macs.derive(draft.network, mac, draft.key, draft.mark)
@@ -47,6 +53,14 @@ def finish_endpoints(
             )
         )
     return result
+
+
+def _no_mac(draft: EndpointDraft, network: Draft) -> Diagnostic:
+    driver = fields.text(network.source, "driver")
+    message = f"'{draft.key}' cannot have a MAC address of its own on network '{network.name}'"
+    related = ((f"the {driver} driver is chosen here", network.source.value_mark("driver")),)
+    hint = f"remove 'mac': with {driver} every endpoint has the MAC address of the parent"
+    return Diagnostic("conflict", message, draft.source.key_mark("mac"), hint, related)
 
 
 class _Macs:
@@ -77,7 +91,7 @@ class _Macs:
             self._found.append(Diagnostic("duplicate-mac", message, earlier.mark, hint, related))
 
     def _bridge(self, network: Draft) -> None:
-        if mac := network.options.mac:
+        if isinstance(network.options, BridgeOptions) and (mac := network.options.mac):
             mark = fields.section(network.source, "options").value_mark("mac")
             self._held.setdefault((network.name, mac), Holder("the MAC of the bridge", mark))
 

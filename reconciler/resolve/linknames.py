@@ -14,6 +14,7 @@ from typing import NamedTuple
 from .. import names
 from ..errors import Diagnostic, Mark
 from ..model import Network, Sandbox, SandboxKind
+from ..options import BridgeOptions
 from .addresses import Fault
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
@@ -75,16 +76,20 @@ def check_host_names(
 
 
 def _uses(topology: str, networks: Iterable[Network], sandboxes: Iterable[Sandbox]) -> Iterator[_Use]:
+    host_ends = set()
     for network in networks:
-        device = network.options.name or names.link(topology, network.name)
-        yield _Use(device, _Kind.BRIDGE, network.name, network.mark)
-        for port in network.options.ports:
-            yield _Use(port, _Kind.PORT, network.name, network.mark)
+        if network.options.traits.host_ends:
+            host_ends.add(network.name)
+        if isinstance(network.options, BridgeOptions):
+            device = network.options.name or names.link(topology, network.name)
+            yield _Use(device, _Kind.BRIDGE, network.name, network.mark)
+            for port in network.options.ports:
+                yield _Use(port, _Kind.PORT, network.name, network.mark)
     for sandbox in sandboxes:
         for endpoint in sandbox.endpoints:
             title = f"{sandbox.name}/{endpoint.name}"
-            yield _Use(
-                names.link(topology, sandbox.name, endpoint.name), _Kind.HOST_END, title, endpoint.mark
-            )
+            if endpoint.network in host_ends:
+                end = names.link(topology, sandbox.name, endpoint.name)
+                yield _Use(end, _Kind.HOST_END, title, endpoint.mark)
             if sandbox.kind is SandboxKind.HOST:
                 yield _Use(endpoint.name, _Kind.INTERFACE, title, endpoint.mark)

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 
 from ..errors import Diagnostic, Mark
 from ..ipam import Draw, Holder, Ledger, draw, first_host
-from ..model import BridgeOptions, IPAddress, IPNetwork, Leases, Network, Subnet
+from ..model import IPAddress, IPNetwork, Leases, Network, Subnet
+from ..options import Options
 from ..tree import Map
 from . import fields
 from .addresses import Fault, listed, parse_address, parse_network, parse_subnet
-from .bridge_options import read_bridge_options
+from .driver_options import read_options
 from .pools import exhausted, read_pools
 
-_REALISED = frozenset(("bridge",))
 MIN_V6_MTU = 1280
 
 
@@ -44,7 +44,7 @@ class Draft:
     name: str
     mark: Mark
     source: Map
-    options: BridgeOptions
+    options: Options
     ranges: list[Range] = field(default_factory=list)
     ledgers: list[Ledger] = field(default_factory=list)
     subnets: list[Subnet] = field(default_factory=list)
@@ -106,6 +106,7 @@ def read_networks(
             else:
                 _complete(draft, one, one.subnet, found)
         _check_mtu(draft, found)
+        _check_reserved(draft, found)
     return drafts
 
 
@@ -119,16 +120,7 @@ def drawn(drafts: Mapping[str, Draft]) -> dict[str, tuple[str, ...]]:
 
 
 def _read(name: str, source: Map, mark: Mark, found: list[Diagnostic]) -> Draft:
-    driver = fields.text(source, "driver") or "bridge"
-    options = BridgeOptions()
-    if driver in _REALISED:
-        options = read_bridge_options(source, found)
-    else:
-        message = f"network '{name}': driver '{driver}' is not realised by this version"
-        found.append(
-            Diagnostic("not-yet", message, source.value_mark("driver"), "use 'driver: bridge' until then")
-        )
-    draft = Draft(name, mark, source, options)
+    draft = Draft(name, mark, source, read_options(name, source, found))
     for place, item in enumerate(fields.maps(source, "subnets")):
         draft.ranges.append(_range(name, place, item, found))
     return draft
@@ -201,13 +193,37 @@ def _complete(draft: Draft, one: Range, subnet: IPNetwork, found: list[Diagnosti
     ledger = Ledger(subnet, ip_range)
     gateway, gateway_mark = _gateway(draft, one, ledger, ip_range, found)
     if gateway is not None:
-        if draft.options.address:
+        if draft.options.traits.holds_gateway:
             ledger.claim(int(gateway), Holder(f"the gateway of network '{draft.name}'", gateway_mark))
         else:
             ledger.withhold(int(gateway))
+    _reserve(draft, ledger, gateway, found)
     aux = _aux_addresses(draft, one, ledger, gateway, found)
     draft.ledgers.append(ledger)
     draft.subnets.append(Subnet(subnet, gateway, ip_range, aux))
+
+
+def _reserve(draft: Draft, ledger: Ledger, gateway: IPAddress | None, found: list[Diagnostic]) -> None:
+    """What the driver needs an address for is claimed before anybody else can have it."""
+    for what, address in draft.options.traits.reserved:
+        if address.version != ledger.subnet.version or address not in ledger.subnet:
+            continue
+        title = f"{what} ({address})"
+        fault = inside(address, ledger, title)
+        if fault:
+            found.append(fault.at(draft.mark))
+        elif address == gateway:
+            found.append(clash(title, draft.mark, Holder("the gateway", None)))
+        elif earlier := ledger.claim(int(address), Holder(f"{what} '{draft.name}'", draft.mark)):
+            found.append(clash(title, draft.mark, earlier))
+
+
+def _check_reserved(draft: Draft, found: list[Diagnostic]) -> None:
+    for what, address in draft.options.traits.reserved:
+        if draft.ledger_of(address) is None and not draft.broken:
+            message = f"{what} ({address}) is in no subnet of '{draft.name}' ({draft.described()})"
+            hint = "choose an address of a subnet"
+            found.append(Diagnostic("not-in-subnet", message, draft.mark, hint))
 
 
 def _ip_range(one: Range, subnet: IPNetwork, found: list[Diagnostic]) -> IPNetwork:
@@ -234,7 +250,7 @@ def _gateway(
     """The gateway and where it is declared; a derived one stands where its subnet does."""
     declared = one.source.get("gateway")
     if declared is None:
-        return (first_host(ledger.subnet, ip_range) if draft.options.address else None), one.mark
+        return (first_host(ledger.subnet, ip_range) if draft.options.traits.holds_gateway else None), one.mark
     mark = one.source.value_mark("gateway")
     if declared is False:
         return None, mark
@@ -264,7 +280,7 @@ def _aux_addresses(
         assert not isinstance(address, Fault)
         aux.append((name, address))
         holder = Holder(f"the reserved address '{name}' of network '{draft.name}'", mark)
-        if address == gateway and not draft.options.address:
+        if address == gateway and not draft.options.traits.holds_gateway:
             continue  # a name for the router that is no part of the topology
         if earlier := ledger.claim(int(address), holder):
             found.append(clash(f"reserved address {address} ('{name}')", mark, earlier))

@@ -25,7 +25,11 @@ def check_fact(world: World, fact: Mapping[str, Any]) -> None:
     """Assert one fact through `ip`, /proc or traffic."""
     match fact:
         case {"ping": address, "from": netns}:
-            assert world.ping(netns, address, size=fact.get("size")), f"no answer from {address} to {netns}"
+            assert world.ping(netns, address, size=fact.get("size"), timeout=5), (
+                f"no answer from {address} to {netns}"
+            )
+        case {"no ping": address, "from": netns}:
+            assert not world.ping(netns, address, timeout=0.5), f"{address} answers {netns}"
         case {"sysctl": name, "value": value}:
             assert world.sysctl(name, netns=fact.get("in")) == value
         case {"link": name}:
@@ -46,12 +50,13 @@ def check_link(world: World, name: str, fact: Mapping[str, Any]) -> None:
         "master": shown.get("master"),
         "kind": info.get("info_kind"),
         "stp": info.get("info_data", {}).get("stp_state"),
+        "mode": info.get("info_data", {}).get("mode"),
     }
     wanted = {key: value for key, value in fact.items() if key not in ("link", "in")}
     assert {key: found[key] for key in wanted} == wanted
 
 
-def quiet_apply(world: World, file: Path) -> None:
+def quiet_apply(world: World, file: Path, exit: int = 0) -> None:
     """A second apply does nothing, as counted by an independent listener, and a plan has nothing to say.
 
     The kernel may still report what followed from the first one, so a noise that does not repeat is not ours; that
@@ -61,7 +66,7 @@ def quiet_apply(world: World, file: Path) -> None:
     for _ in range(3):
         world.settle()
         with world.monitor() as monitor:
-            applied = world.reconciler("apply", file, "--yes", "-o", "json").json()
+            applied = world.reconciler("apply", file, "--yes", "-o", "json", exit=exit).json()
             heard = monitor.events()
         assert (applied["changes"], applied["messages"]) == ([], 0)
         if not heard:
@@ -88,6 +93,7 @@ def test_case(case: Case, world: World) -> None:
     planned = world.reconciler("plan", file, "-o", "json", exit=5 if case.conflicts else 0).json()
     assert [cases.json_line(change) for change in planned["changes"]] == list(case.plan)
     assert [conflict["message"] for conflict in planned["conflicts"]] == list(case.conflicts)
+    assert [pending["message"] for pending in planned["pending"]] == list(case.pending)
 
     if case.conflicts:
         with world.monitor() as monitor:
@@ -97,11 +103,12 @@ def test_case(case: Case, world: World) -> None:
         world.assert_unchanged(clean)
         decoys.check()
         return
-    applied = world.reconciler("apply", file, "--yes", "-o", "json").json()
+    done = 4 if case.pending else 0
+    applied = world.reconciler("apply", file, "--yes", "-o", "json", exit=done).json()
     assert [cases.json_line(change) for change in applied["changes"]] == list(case.plan)
     for fact in case.facts:
         check_fact(world, fact)
-    quiet_apply(world, file)
+    quiet_apply(world, file, done)
     decoys.check()
     world.reconciler("destroy", file, "--yes")
     if not any("add" in step for step in case.breaks):

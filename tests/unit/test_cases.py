@@ -95,11 +95,13 @@ def test_plan(case: Case, tmp_path: Path) -> None:
 
     assert [cases.line(change) for change in seen.plan.changes] == list(case.plan)
     assert [conflict.message for conflict in seen.plan.conflicts] == list(case.conflicts)
+    assert [pending.message for pending in seen.plan.pending] == list(case.pending)
     if not case.conflicts:
-        assert run(loaded, kernel) is Exit.OK
+        done = Exit.PENDING if case.pending else Exit.OK
+        assert run(loaded, kernel) is done
         sent = kernel.messages
         assert look(loaded, kernel).plan.empty
-        assert run(loaded, kernel) is Exit.OK
+        assert run(loaded, kernel) is done
         assert kernel.messages == sent
 
 

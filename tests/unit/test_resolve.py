@@ -14,7 +14,8 @@ import pytest
 
 from reconciler import expand
 from reconciler.errors import Diagnostic, TopologyError
-from reconciler.model import BridgeOptions, Endpoint, Leases, Sandbox, SandboxKind, Topology
+from reconciler.model import Endpoint, Leases, Sandbox, SandboxKind, Topology
+from reconciler.options import BridgeOptions
 from reconciler.resolve import needs_pool, resolve
 from reconciler.resolve.gateways import natural
 from reconciler.source import parse
@@ -220,7 +221,7 @@ def test_mac_and_mtu(read: Reader) -> None:
     found = [(each.mac, each.mtu) for each in sandbox.endpoints]
     assert found[:2] == [("02:42:0a:01:00:02", 1450), ("0a:00:00:00:00:01", 1400)]
     assert len({mac for mac, _ in found}) == 4
-    assert all(mac.startswith("02:") and mtu is None for mac, mtu in found[2:])
+    assert all((mac or "").startswith("02:") and mtu is None for mac, mtu in found[2:])
 
 
 def test_bridge_options(read: Reader) -> None:
@@ -420,7 +421,7 @@ def test_topology_without_a_name() -> None:
 
 def test_driver_that_is_only_known_by_name() -> None:
     """A driver that this version does not realise is named with its line, whatever the schema said."""
-    tree = parse(b"name: lab\nnetworks:\n  a: {driver: macvlan, subnets: []}\n", "lab.yaml")
+    tree = parse(b"name: lab\nnetworks:\n  a: {driver: ptp, subnets: []}\n", "lab.yaml")
     with pytest.raises(TopologyError) as caught:
         resolve(tree, name_mark=None, files=(), leases=Leases())
     assert [(one.code, str(one.mark)) for one in caught.value.diagnostics] == [("not-yet", "lab.yaml:3:15")]

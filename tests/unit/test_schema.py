@@ -74,7 +74,7 @@ def test_every_level_is_closed() -> None:
         and ".then" not in place
         and node.get("additionalProperties") is not False
     }
-    assert open_levels == {".macvlan_options", ".ipvlan_options", ".overlay_options"}
+    assert open_levels == {".ipvlan_options", ".overlay_options"}
 
 
 def test_patterns_are_portable_and_whole() -> None:
@@ -146,7 +146,7 @@ def test_options_wait_for_their_driver() -> None:
     """A file that only completes a network is not checked against the options of the wrong driver."""
     text = "networks: {lan: {options: {parent: eth1}}}\n"
     assert [mistake.code for mistake in check(text)] == ["unknown-key"]
-    assert check(text, drivers={"lan": "macvlan"}) == []
+    assert check(text, drivers={"lan": "ipvlan"}) == []
 
 
 def test_mistakes_are_limited() -> None:

@@ -16,10 +16,13 @@ from reconciler.model import Leases
 from reconciler.objects import (
     Address,
     Bridge,
+    Dummy,
     FdbEntry,
+    Ipvlan,
     KernelObject,
     Link,
     LinkRef,
+    Macvlan,
     Neighbour,
     Netns,
     OtherKind,
@@ -28,6 +31,8 @@ from reconciler.objects import (
     Rule,
     Sysctl,
     Veth,
+    Vlan,
+    Vxlan,
 )
 
 _U32 = st.integers(0, 2**32 - 1)
@@ -115,13 +120,43 @@ _ONLY_OBSERVED = (
         Link,
         netns=_NETNS,
         name=_INTERFACES,
-        kind=st.builds(OtherKind, kind=st.sampled_from(["", "vxlan", "tun"])),
+        kind=st.builds(OtherKind, kind=st.sampled_from(["", "gre", "tun"])),
         mtu=_some(st.integers(65536, 2**31 - 1)),
     )
 )
 
 
-@given(_MADE | _ONLY_OBSERVED)
+_REFS = st.builds(LinkRef, _NETNS, _INTERFACES)
+_OF_OTHER_DRIVERS = st.builds(
+    Link,
+    netns=_NETNS,
+    name=_INTERFACES,
+    kind=st.builds(
+        Macvlan,
+        parent=_REFS,
+        mode=st.sampled_from(["bridge", "private", "vepa", "passthru", "source"]),
+        sources=_some(st.lists(_MACS, max_size=3).map(tuple)),
+    )
+    | st.builds(
+        Ipvlan,
+        parent=_REFS,
+        mode=st.sampled_from(["l2", "l3", "l3s"]),
+        flag=st.sampled_from(["bridge", "private", "vepa"]),
+    )
+    | st.builds(Vlan, parent=_REFS, id=st.integers(1, 4094), protocol=st.sampled_from(["802.1Q", "802.1ad"]))
+    | st.builds(
+        Vxlan,
+        vni=st.integers(1, 2**24 - 1),
+        local=_ADDRESSES.map(str),
+        udp_port=_some(st.integers(1, 65535)),
+        learning=_some(st.booleans()),
+        proxy=_some(st.booleans()),
+    )
+    | st.builds(Dummy),
+)
+
+
+@given(_MADE | _OF_OTHER_DRIVERS | _ONLY_OBSERVED)
 def test_every_object_comes_back_equal(obj: KernelObject) -> None:
     """Through real JSON text, whatever is set and whatever is not."""
     assert serial.from_data(json.loads(json.dumps(serial.to_data(obj)))) == obj

@@ -1,0 +1,93 @@
+"""What `options` of a network say: one frozen class a driver, and what everybody else must know of that driver.
+
+Frozen data only. `traits` is how code that serves all drivers asks what differs between them: nothing but a driver
+itself, and the reader of its options in `resolve`, names a class of these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """How the networks of a driver differ for those who do not care which driver it is.
+
+    `holds_gateway`: the network itself has the gateway's address, so one is derived where none is declared, and nobody
+    else may have it. `device`: each network has a link of its own in the host, and `host_ends`: so has each endpoint.
+    `own_macs`: endpoints have MAC addresses of their own. `routes_on_link`: a default route needs no gateway address.
+    `shared_segment`: endpoints on several hosts meet on the wire below, so the network may span hosts as it is.
+    `spans_hosts`: the driver itself carries the network between hosts. `reserved` are addresses that the network itself
+    uses, each with what it is for, so that nobody else gets them.
+    """
+
+    holds_gateway: bool = False
+    device: bool = False
+    host_ends: bool = False
+    own_macs: bool = True
+    routes_on_link: bool = False
+    shared_segment: bool = False
+    spans_hosts: bool = False
+    reserved: tuple[tuple[str, IPv4Address | IPv6Address], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeOptions:
+    """Options of the bridge driver. None means "not asked for": neither set nor compared.
+
+    `ageing_time` and `forward_delay` are hundredths of a second, the kernel's USER_HZ unit.
+    `name` is the device name; None lets the driver derive one. `adopt` uses an existing bridge and leaves its own
+    attributes alone. `address` False keeps the gateway address off the bridge. `ports` are host links to enslave.
+    """
+
+    name: str | None = None
+    adopt: bool = False
+    mac: str | None = None
+    stp: bool | None = None
+    ageing_time: int | None = None
+    forward_delay: int | None = None
+    isolated: bool = False
+    hairpin: bool = False
+    address: bool = True
+    ports: tuple[str, ...] = ()
+
+    @property
+    def traits(self) -> Traits:
+        """A bridge is a link of its own and has the gateway's address, unless told otherwise."""
+        return Traits(holds_gateway=self.address, device=True, host_ends=True)
+
+
+@dataclass(frozen=True, slots=True)
+class MacvlanOptions:
+    """Options of the macvlan driver.
+
+    `parent` is a link of the host; `vlan` is set when its name says that it is a VLAN link, which is made on demand.
+    `sources` are the MAC addresses that mode "source" lets in. `shim` are addresses of the host in the network.
+    """
+
+    parent: str
+    vlan: int | None = None
+    mode: str = "bridge"
+    sources: tuple[str, ...] = ()
+    shim: tuple[IPv4Address | IPv6Address, ...] = ()
+
+    @property
+    def traits(self) -> Traits:
+        """The gateway is a machine on the parent's wire, known only if declared."""
+        reserved = tuple(("the host's address in the network", address) for address in self.shim)
+        own = self.mode != "passthru"  # else a MAC address of ours would become the parent's
+        return Traits(device=bool(self.shim), own_macs=own, shared_segment=True, reserved=reserved)
+
+
+@dataclass(frozen=True, slots=True)
+class NullOptions:
+    """The null driver has no options."""
+
+    @property
+    def traits(self) -> Traits:
+        """Its endpoints are no links at all."""
+        return Traits(own_macs=False)
+
+
+Options = BridgeOptions | MacvlanOptions | NullOptions

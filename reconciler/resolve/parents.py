@@ -1,0 +1,114 @@
+"""Networks on a link of the host: what their options say of that parent, and who can share one. Pure.
+
+A link hands what it receives to one taker only (the kernel's rx_handler): it is a port of a bridge, or carries macvlan
+links, or ipvlan links. All of that can be told before anything is touched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from ..errors import Diagnostic, Mark
+from ..model import Network, Sandbox
+from ..options import BridgeOptions, MacvlanOptions
+from ..tree import Map
+from . import fields
+from .linknames import name_fault
+
+_VLAN = re.compile(r"(.+)\.([1-9][0-9]{0,3})")
+LARGEST_VLAN = 4094
+
+
+class Parent(NamedTuple):
+    """A parent as the file names it; `vlan` is the number in a name such as eth0.50."""
+
+    name: str
+    vlan: int | None
+
+
+def read_parent(source: Map, found: list[Diagnostic]) -> Parent:
+    """The key `parent` of a network's options."""
+    name = fields.text(source, "parent") or ""
+    mark = source.value_mark("parent")
+    if fault := name_fault(name):
+        found.append(fault.at(mark))
+        return Parent(name, None)
+    if name == "lo":
+        found.append(
+            Diagnostic("bad-value", "the loopback device carries no network", mark, "name another link")
+        )
+    match = _VLAN.fullmatch(name)
+    number = int(match[2]) if match else 0
+    return Parent(name, number if 1 <= number <= LARGEST_VLAN else None)
+
+
+class _Use(NamedTuple):
+    kind: str
+    network: Network
+    alone: str | None
+
+
+def check_parents(networks: Iterable[Network], sandboxes: Iterable[Sandbox]) -> Iterator[Diagnostic]:
+    """A diagnostic for each network that cannot have the parent because of one before it, or of its own endpoints."""
+    networks = list(networks)
+    yield from _crowded(networks, sandboxes)
+    first: dict[str, _Use] = {}
+    for network in networks:
+        for parent, use in _uses(network):
+            earlier = first.setdefault(parent, use)
+            if earlier is not use and (problem := _problem(parent, earlier, use)):
+                message, hint = problem
+                related = ((f"network '{earlier.network.name}' is here", earlier.network.mark),)
+                yield Diagnostic("conflict", message, network.mark, hint, related)
+
+
+def _crowded(networks: Iterable[Network], sandboxes: Iterable[Sandbox]) -> Iterator[Diagnostic]:
+    """Networks in mode passthru with a second endpoint."""
+    alone = {
+        network.name
+        for network in networks
+        if isinstance(network.options, MacvlanOptions) and network.options.mode == "passthru"
+    }
+    held: dict[str, tuple[str, Mark]] = {}
+    for sandbox in sandboxes:
+        for endpoint in sandbox.endpoints:
+            if endpoint.network not in alone:
+                continue
+            title = f"{sandbox.name}/{endpoint.name}"
+            if earlier := held.get(endpoint.network):
+                message = f"'{title}' joins network '{endpoint.network}', which '{earlier[0]}' has to itself"
+                related = ((f"'{earlier[0]}' is here", earlier[1]),)
+                hint = "mode passthru has room for one endpoint; choose another mode"
+                yield Diagnostic("conflict", message, endpoint.mark, hint, related)
+            else:
+                held[endpoint.network] = (title, endpoint.mark)
+
+
+def _uses(network: Network) -> Iterator[tuple[str, _Use]]:
+    match network.options:
+        case BridgeOptions(ports=ports):
+            for port in ports:
+                yield port, _Use("bridge", network, None)
+        case MacvlanOptions(parent=parent, mode=mode):
+            yield parent, _Use("macvlan", network, "passthru" if mode == "passthru" else None)
+        case _:
+            pass
+
+
+def _problem(parent: str, earlier: _Use, use: _Use) -> tuple[str, str] | None:
+    if earlier.kind != use.kind:
+        return (
+            f"network '{use.network.name}': {earlier.kind} network '{earlier.network.name}' has '{parent}' already",
+            "a link serves one kind of network only; name another one, or give both networks one driver",
+        )
+    if earlier.alone or use.alone:
+        return (
+            (
+                f"networks '{earlier.network.name}' and '{use.network.name}' cannot share '{parent}': "
+                f"mode {earlier.alone or use.alone} takes the whole link"
+            ),
+            "choose another mode, or another parent",
+        )
+    return None
