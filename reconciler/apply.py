@@ -41,6 +41,9 @@ class Kernel(Protocol):
     def priors(self) -> Mapping[Key, str]:
         """Values that written parameters had before."""
 
+    def addresses(self) -> Mapping[str, str]:
+        """The addresses in the host's own namespace, each with its link."""
+
     def observe(self, scope: Scope) -> Observed:
         """Look at everything in scope."""
 

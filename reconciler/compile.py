@@ -13,24 +13,30 @@ from .drivers import registry
 from .drivers.contract import Driver, Item, Member, Owner, Site, declare
 from .model import RouteType, Sandbox, SandboxKind, StaticRoute, Topology
 from .objects import HOST, Key, Netns, Route, Sysctl
-from .sides import Declared, Desired, Requirement
+from .sides import Declared, Desired, Here, Requirement
 
 _V6_METRIC = 1024  # net/ipv6: IP6_RT_PRIO_USER, what the kernel uses when no metric is given
 
 _ACCEPT_DAD = "net/ipv6/conf/default/accept_dad"
 
 
-def compile_topology(topology: Topology, drivers: Mapping[str, Driver] = registry) -> Desired:
-    """Every kernel object that `topology` declares, and what must already be there."""
+def compile_topology(
+    topology: Topology, drivers: Mapping[str, Driver] = registry, host: str | None = None
+) -> Desired:
+    """Every kernel object that `topology` declares, and what must already be there.
+
+    With `host`, only what is to be on that host: its sandboxes, and the networks that they join.
+    """
     objects: dict[Key, Declared] = {}
     requirements: list[Requirement] = []
-    for item in _items(topology, drivers):
+    for item in _items(topology.on(host), drivers):
         match item:
             case Requirement():
                 requirements.append(item)
             case Declared():
                 objects.setdefault(item.object.key, item)
-    return Desired(topology.name, objects, tuple(requirements))
+    here = Here(host, str(topology.hosts[host].vtep)) if host is not None else None
+    return Desired(topology.name, objects, tuple(requirements), here)
 
 
 def namespace(topology: str, sandbox: Sandbox) -> str:

@@ -8,7 +8,7 @@ references checked, so a reader of these classes never asks "what if it is missi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
@@ -158,6 +158,15 @@ class Topology:
     sandboxes: Mapping[str, Sandbox]
     files: tuple[str, ...]
     hosts: Mapping[str, Host] = field(default_factory=dict)
+
+    def on(self, host: str | None) -> Topology:
+        """The part that one host makes: its sandboxes, and the networks that they join. None is all of it."""
+        if host is None:
+            return self
+        sandboxes = {name: sandbox for name, sandbox in self.sandboxes.items() if sandbox.host == host}
+        joined = {endpoint.network for sandbox in sandboxes.values() for endpoint in sandbox.endpoints}
+        networks = {name: network for name, network in self.networks.items() if name in joined}
+        return replace(self, networks=networks, sandboxes=sandboxes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import lockfile, resolve
+from . import identity, lockfile, resolve
 from .apply import Kernel, scope_of
 from .compile import compile_topology
-from .errors import Unsupported
+from .errors import Diagnostic, TopologyError, Unsupported
 from .expand import Expanded
 from .features import by_place, missing, needs
 from .model import IPNetwork, Leases, Topology
@@ -34,6 +34,11 @@ class Loaded:
     desired: Desired
     store: Store
 
+    @property
+    def local(self) -> Topology:
+        """The part of the topology that this host makes."""
+        return self.topology.on(None if self.desired.here is None else self.desired.here.host)
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -44,8 +49,18 @@ class Look:
     seconds: float
 
 
-def load(paths: Sequence[str], overrides: Sequence[str], state_dir: Path) -> Loaded:
-    """Read, check and compile. Raises TopologyError with every mistake."""
+def load(
+    paths: Sequence[str],
+    overrides: Sequence[str],
+    state_dir: Path,
+    host: str | None = None,
+    *,
+    anywhere: bool = False,
+) -> Loaded:
+    """Read, check and compile. Raises TopologyError with every mistake.
+
+    `host` is what the command line says of this host. `anywhere` asks for the whole topology, whichever host this is.
+    """
     locked = lockfile.load(paths, overrides)
     expanded = locked.expanded
     store = Store(state_dir, expanded.name)
@@ -62,12 +77,25 @@ def load(paths: Sequence[str], overrides: Sequence[str], state_dir: Path) -> Loa
         taken=taken,
     )
     lockfile.require(topology, leases, locked)
-    return Loaded(expanded, topology, leases, compile_topology(topology), store)
+    here = None if anywhere else identity.choose(topology.hosts, host)
+    desired = compile_topology(topology, host=None if here is None else here.host)
+    return Loaded(expanded, topology, leases, desired, store)
+
+
+def nothing(expanded: Expanded, host: str | None = None) -> Desired:
+    """What a destroy wants of a topology, on the host that this is said to be."""
+    found: list[Diagnostic] = []
+    hosts = resolve.read_hosts(expanded.tree, found)
+    if found:
+        raise TopologyError(found)
+    return Desired(expanded.name, here=identity.choose(hosts, host))
 
 
 def look(desired: Desired, store: Store, kernel: Kernel) -> Look:
-    """Observe and plan."""
+    """Observe and plan. Raises Unsupported on another host than the one that `desired` is for."""
     began = time.monotonic()
+    if desired.here is not None:
+        identity.confirm(desired.here, kernel.addresses())
     claims = store.claims()
     observed = kernel.observe(scope_of(desired, claims))
     begun = _begun(store) if observed.orphans else frozenset()

@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from .errors import Refused, UsageError
 from .model import Leases
 from .objects import HOST, KernelObject, Key, Link, Netns, Port, Veth, parent
 from .plan import Change, Plan
-from .sides import Declared, Desired, Requirement
+from .sides import Declared, Desired, Here, Requirement
 
 FORMAT, VERSION = "reconciler-plan", "1.1"
 _SNIFF = f'{{"format":"{FORMAT}"'.encode()
@@ -79,6 +80,7 @@ def write(
         "format": FORMAT,
         "format_version": VERSION,
         "topology": desired.topology,
+        "host": None if desired.here is None else [desired.here.host, desired.here.vtep],
         "digest": digest,
         "destroy": destroying,
         "leases": serial.leases_to_data(leases),
@@ -190,7 +192,10 @@ def _decode(data: Mapping[str, Any]) -> SavedPlan:
         raise ValueError(f"{topology!r} cannot be the name of a topology")
     objects = [_declared(item, topology) for item in _list(data["objects"])]
     desired = Desired(
-        topology, {d.object.key: d for d in objects}, tuple(map(_requirement, _list(data["requirements"])))
+        topology,
+        {d.object.key: d for d in objects},
+        tuple(map(_requirement, _list(data["requirements"]))),
+        _here(data.get("host")),
     )
     if len(desired.objects) != len(objects):
         raise ValueError("an object is there twice")
@@ -205,6 +210,16 @@ def _decode(data: Mapping[str, Any]) -> SavedPlan:
         tuple(_tuple(step) for step in _list(data["steps"])),
         destroying,
     )
+
+
+def _here(item: Any) -> Here | None:
+    """The host that the plan is for; plans of a topology without hosts, and those of old, have none."""
+    if item is None:
+        return None
+    host, vtep = item
+    if not isinstance(host, str) or not _PART.fullmatch(host) or not isinstance(vtep, str):
+        raise ValueError(f"{item!r} is no host")
+    return Here(host, str(ip_address(vtep)))
 
 
 def _declared(item: Mapping[str, Any], topology: str) -> Declared:

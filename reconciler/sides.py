@@ -43,12 +43,24 @@ class Requirement:
 
 
 @dataclass(frozen=True, slots=True)
+class Here:
+    """Which of several hosts something is for, and the address by which that host is recognised."""
+
+    host: str
+    vtep: str
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
-    """Everything a topology declares, in declaration order, parents before children."""
+    """Everything a topology declares, in declaration order, parents before children.
+
+    `here` says for which host that is; None for a topology of one machine.
+    """
 
     topology: str
     objects: Mapping[Key, Declared] = field(default_factory=dict)
     requirements: tuple[Requirement, ...] = ()
+    here: Here | None = None
 
 
 @dataclass(frozen=True, slots=True)

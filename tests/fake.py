@@ -58,6 +58,11 @@ class FakeKernel:
 
     # -- what apply needs ------------------------------------------------------------------------------------------
 
+    def addresses(self) -> dict[str, str]:
+        """Those of the host's links."""
+        found = (obj for obj in self.objects.values() if isinstance(obj, Address) and obj.netns == HOST)
+        return {obj.address.partition("/")[0]: obj.link for obj in found}
+
     def observe(self, scope: Scope) -> Observed:
         """Everything, with ownership decided as the real one does."""
         found: dict[Key, Found] = {}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from .. import pipeline, saved
+from .. import identity, pipeline, saved
 from ..apply import Kernel, Options, Result, apply, record_in_sync
 from ..errors import Exit, LockHeld, UsageError
 from ..kernel.linux import Linux
@@ -72,11 +72,11 @@ def _prepared(args: Namespace) -> Iterator[Job]:
             yield job
         return
     named = inputs(args)
-    loaded = pipeline.load(named.paths, named.overrides, state_dir(args))
+    loaded = pipeline.load(named.paths, named.overrides, state_dir(args), args.host)
     with loaded.store.lock():
         if _outdated(loaded):
             _refuse_standard_input(named)
-            loaded = pipeline.load(named.paths, named.overrides, state_dir(args))
+            loaded = pipeline.load(named.paths, named.overrides, state_dir(args), args.host)
         yield _from_files(loaded, named)
 
 
@@ -84,6 +84,7 @@ def _prepared(args: Namespace) -> Iterator[Job]:
 def _from_saved_plan(args: Namespace) -> Iterator[Job]:
     path = args.paths[0]
     plan = saved.read(path)
+    identity.agree(plan.desired.here, args.host)
     store = Store(state_dir(args), topology_name(plan.desired.topology))
     with store.lock():
         yield Job(
@@ -108,7 +109,7 @@ def _from_files(loaded: Loaded, named: Inputs) -> Job:
         loaded.expanded.files,
         named.title,
         f"reconciler apply {named.as_arguments}",
-        topology=loaded.topology,
+        topology=loaded.local,
         named=named,
     )
 

@@ -229,6 +229,14 @@ def _name(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="TOPOLOGY", help="by name, without any file")
 
 
+def _host(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--host",
+        metavar="NAME",
+        help="which of the topology's hosts this is ($RECONCILER_HOST, /etc/reconciler/host)",
+    )
+
+
 def _exit_code(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exit-code", nargs="?", type=_code, metavar="=N", help="exit with N (4) when changes are pending"
@@ -255,6 +263,7 @@ def _config(parser: argparse.ArgumentParser) -> None:
 
 def _plan(parser: argparse.ArgumentParser) -> None:
     _paths(parser)
+    _host(parser)
     _exit_code(parser)
     parser.add_argument("--out", metavar="FILE", help="save the plan, for `apply FILE`")
     parser.add_argument("--destroy", action="store_true", help="what `destroy` would do")
@@ -262,6 +271,7 @@ def _plan(parser: argparse.ArgumentParser) -> None:
 
 def _apply(parser: argparse.ArgumentParser) -> None:
     _paths(parser, metavar="PATH|PLANFILE")
+    _host(parser)
     _consent(parser)
     parser.add_argument(
         "--allow-empty", action="store_true", help="may delete everything that the topology has"
@@ -280,12 +290,14 @@ def _apply(parser: argparse.ArgumentParser) -> None:
 
 def _destroy(parser: argparse.ArgumentParser) -> None:
     _paths(parser)
+    _host(parser)
     _name(parser)
     _consent(parser)
 
 
 def _status(parser: argparse.ArgumentParser) -> None:
     _paths(parser)
+    _host(parser)
     _exit_code(parser)
 
 
@@ -296,6 +308,7 @@ def _doctor(parser: argparse.ArgumentParser) -> None:
 
 def _show(parser: argparse.ArgumentParser) -> None:
     _paths(parser)
+    _host(parser)
     _name(parser)
     parser.add_argument("--netns", metavar="NAME", help="only this namespace; 'host' is the host's own")
     parser.add_argument("--sandbox", metavar="NAME", help="only this sandbox")
@@ -307,6 +320,7 @@ def _exec(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sandbox", metavar="SANDBOX", help="whose namespace to enter")
     _files(parser)
     _name(parser)
+    _host(parser)
     parser.set_defaults(paths=[], program=[])
 
 

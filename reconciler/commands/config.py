@@ -38,7 +38,9 @@ def run(args: Namespace, console: Console) -> int:
     """The canonical form as YAML or JSON; with `--explain` one value and its origin."""
     named = inputs(args)
     if args.explain is not None:
-        found = explain(pipeline.load(named.paths, named.overrides, state_dir(args)), args.explain)
+        found = explain(
+            pipeline.load(named.paths, named.overrides, state_dir(args), anywhere=True), args.explain
+        )
         if console.json:
             console.document(render.document(found))
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from .. import expand
+from .. import expand, pipeline
 from ..apply import Options
 from ..errors import Exit, TopologyError
 from ..model import Leases
@@ -13,7 +13,7 @@ from ..state import Store
 from . import leftovers
 from .apply import Job, carry_out
 from .console import Console
-from .inputs import inputs, refuse_both, state_dir, topology_name
+from .inputs import inputs, refuse_both, refuse_host, state_dir, topology_name
 
 
 def run(args: Namespace, console: Console) -> int:
@@ -29,6 +29,7 @@ def run(args: Namespace, console: Console) -> int:
 
 
 def _by_name(args: Namespace) -> Job:
+    refuse_host(args)
     name = topology_name(args.name)
     return Job(
         Desired(name),
@@ -50,7 +51,7 @@ def _by_files(args: Namespace, console: Console) -> Job:
         console.notice("note: the files are broken; `reconciler destroy --name TOPOLOGY` does without them\n")
         raise
     return Job(
-        Desired(expanded.name),
+        pipeline.nothing(expanded, args.host),
         Leases(),
         Store(state_dir(args), expanded.name),
         expanded.digest,

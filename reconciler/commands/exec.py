@@ -8,12 +8,12 @@ import signal
 from argparse import Namespace
 from collections.abc import Sequence
 
-from .. import names, pipeline
+from .. import identity, names, pipeline
 from ..compile import namespace
 from ..errors import ReconcilerError, UsageError
 from ..kernel import netns
 from .console import Console
-from .inputs import inputs, refuse_both, state_dir, topology_name
+from .inputs import inputs, refuse_both, refuse_host, state_dir, topology_name
 
 
 def run(args: Namespace, _: Console) -> int:
@@ -47,6 +47,7 @@ def _become(program: list[str]) -> None:
 
 
 def _by_name(args: Namespace) -> str:
+    refuse_host(args)
     topology = topology_name(args.name)
     prefix = names.netns(topology, "")
     known = [entry.removeprefix(prefix) for entry in netns.entries(prefix)]
@@ -57,10 +58,20 @@ def _by_name(args: Namespace) -> str:
 
 def _by_files(args: Namespace) -> str:
     named = inputs(args)
-    topology = pipeline.load(named.paths, named.overrides, state_dir(args)).topology
+    loaded = pipeline.load(named.paths, named.overrides, state_dir(args), args.host)
+    topology, here = loaded.topology, loaded.desired.here
     sandbox = topology.sandboxes.get(args.sandbox)
     if sandbox is None:
         raise _unknown(args.sandbox, topology.name, list(topology.sandboxes))
+    if here is not None and sandbox.host != here.host:
+        raise UsageError(
+            f"sandbox '{sandbox.name}' is on host '{sandbox.host}', and this is '{here.host}'",
+            hint="run it there",
+        )
+    if here is not None:
+        from ..kernel import observe
+
+        identity.confirm(here, observe.host_addresses())
     return namespace(topology.name, sandbox)
 
 

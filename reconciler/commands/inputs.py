@@ -66,6 +66,12 @@ def refuse_both(args: Namespace) -> None:
         raise UsageError("--name and topology files exclude each other", hint="leave one of them out")
 
 
+def refuse_host(args: Namespace) -> None:
+    """Raise UsageError when a host is named where no files say what hosts there are."""
+    if args.host is not None:
+        raise UsageError("--host goes with topology files", hint="leave it out, or name the files")
+
+
 def state_dir(args: Namespace) -> Path:
     """Where state is kept."""
     return Path(args.state_dir)

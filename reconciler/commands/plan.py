@@ -25,11 +25,11 @@ def run(args: Namespace, console: Console) -> int:
         saved.check_target(args.out)  # before the work, and before a plan is shown that will not be kept
     if args.destroy:
         expanded = expand.load(named.paths, named.overrides)
-        desired, leases, topology = Desired(expanded.name), Leases(), None
+        desired, leases, topology = pipeline.nothing(expanded, args.host), Leases(), None
         store = Store(state_dir(args), expanded.name)
     else:
-        loaded = pipeline.load(named.paths, named.overrides, state_dir(args))
-        expanded, topology = loaded.expanded, loaded.topology
+        loaded = pipeline.load(named.paths, named.overrides, state_dir(args), args.host)
+        expanded, topology = loaded.expanded, loaded.local
         desired, leases, store = loaded.desired, loaded.leases, loaded.store
     mention_interrupted(store, console)
     kernel = Linux(store)

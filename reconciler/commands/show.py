@@ -12,7 +12,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from .. import marks, names, pipeline
+from .. import identity, marks, names, pipeline
 from ..apply import scope_of
 from ..errors import Exit, UsageError
 from ..kernel import observe
@@ -22,7 +22,7 @@ from ..render.show import Shown, Space
 from ..sides import Found, Scope
 from ..state import Store
 from .console import Console
-from .inputs import has_files, inputs, refuse_both, state_dir, topology_name
+from .inputs import has_files, inputs, refuse_both, refuse_host, state_dir, topology_name
 
 
 def run(args: Namespace, console: Console) -> int:
@@ -49,11 +49,15 @@ def run(args: Namespace, console: Console) -> int:
 def _scopes(args: Namespace) -> Iterator[Scope]:
     """One look for each topology, since only its own scope tells which unmarked things it has claimed."""
     directory = state_dir(args)
+    if not has_files(args):
+        refuse_host(args)
     if args.name:
         yield _scope(topology_name(args.name), directory)
     elif has_files(args):
         named = inputs(args)
-        loaded = pipeline.load(named.paths, named.overrides, directory)
+        loaded = pipeline.load(named.paths, named.overrides, directory, args.host)
+        if loaded.desired.here is not None:
+            identity.confirm(loaded.desired.here, observe.host_addresses())
         yield scope_of(loaded.desired, loaded.store.claims(), foreign=True)
     else:
         bare = observe.observe(Scope("", foreign=True))

@@ -23,7 +23,7 @@ from .inputs import inputs, state_dir
 def run(args: Namespace, console: Console) -> int:
     """The state of every address; exit code 4 (or N) when asked and something is not ready."""
     named = inputs(args)
-    loaded = pipeline.load(named.paths, named.overrides, state_dir(args))
+    loaded = pipeline.load(named.paths, named.overrides, state_dir(args), args.host)
     look = pipeline.look(loaded.desired, loaded.store, Linux(loaded.store))
     view = _view(loaded, look)
     if console.json:
@@ -68,7 +68,7 @@ def _conditions(loaded: Loaded, look: Look) -> Iterator[Condition]:
         for key, why in look.observed.unready.items()
         if key in loaded.desired.objects
     }
-    declared = list(_addresses(loaded.topology))
+    declared = list(_addresses(loaded.local))
     for address in declared:
         yield _condition(address, found.get(address), obstacles, unready)
     for address, entry in found.items():

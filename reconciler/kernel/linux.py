@@ -38,6 +38,10 @@ class Linux:
         """Values that written parameters had before."""
         return self._executor.priors
 
+    def addresses(self) -> Mapping[str, str]:
+        """The addresses in the host's own namespace, each with its link."""
+        return observe.host_addresses()
+
     def observe(self, scope: Scope) -> Observed:
         """Everything in scope, as it is now."""
         self._executor.release()

@@ -56,6 +56,15 @@ def host_prefixes(topology: str) -> list[IPNetwork]:
     return sorted({prefix for prefix in prefixes if prefix.prefixlen > 0}, key=str)
 
 
+def host_addresses() -> dict[str, str]:
+    """Every address in the host's own namespace, loopback included, with the name of its link."""
+    with Socket() as sock:
+        links = map(decode.link, sock.dump(wire.RTM_GETLINK, _LINK_DUMP))
+        named = {record.index: record.name for record in links}
+        addresses = [decode.address(reply) for reply in sock.dump(wire.RTM_GETADDR, _ADDRESS_DUMP)]
+    return {a.address.partition("/")[0]: named.get(a.index, "?") for a in addresses}
+
+
 def _open_all(scope: Scope, stack: ExitStack) -> tuple[dict[str, int], dict[str, str]]:
     """Every namespace in scope, and of the given ones those that are reached by another reference already."""
     candidates = [HOST, *netns.entries(names.netns(scope.topology, "")), *sorted(scope.given - {HOST})]
