@@ -29,7 +29,7 @@ def compile_topology(
     """
     objects: dict[Key, Declared] = {}
     requirements: list[Requirement] = []
-    for item in _items(topology.on(host), drivers):
+    for item in _items(topology, drivers, host):
         match item:
             case Requirement():
                 requirements.append(item)
@@ -52,11 +52,11 @@ def namespace(topology: str, sandbox: Sandbox) -> str:
             return HOST
 
 
-def _items(topology: Topology, drivers: Mapping[str, Driver]) -> Iterator[Item]:
-    site = _site(topology)
-    for network in topology.networks.values():
+def _items(topology: Topology, drivers: Mapping[str, Driver], host: str | None) -> Iterator[Item]:
+    site, part = _site(topology, host), topology.on(host)
+    for network in part.networks.values():
         yield from drivers[network.driver].network(site, network)
-    for sandbox in topology.sandboxes.values():
+    for sandbox in part.sandboxes.values():
         netns = namespace(topology.name, sandbox)
         yield from _sandbox(topology.name, sandbox, netns)
         for endpoint in sandbox.endpoints:
@@ -68,13 +68,14 @@ def _items(topology: Topology, drivers: Mapping[str, Driver]) -> Iterator[Item]:
             yield from declare(_origin(sandbox), route.mark, _route(sandbox, route, netns))
 
 
-def _site(topology: Topology) -> Site:
+def _site(topology: Topology, host: str | None) -> Site:
     members: dict[str, list[Member]] = {name: [] for name in topology.networks}
     for sandbox in topology.sandboxes.values():
         netns = namespace(topology.name, sandbox)
         for endpoint in sandbox.endpoints:
             members[endpoint.network].append(Member(sandbox, endpoint, netns))
-    return Site(Owner(topology.name), {name: tuple(some) for name, some in members.items()})
+    every = {name: tuple(some) for name, some in members.items()}
+    return Site(Owner(topology.name), every, host, topology.hosts)
 
 
 def _origin(sandbox: Sandbox) -> str:

@@ -284,10 +284,10 @@ def unlocked(topology: Topology, leases: Leases, lock: Leases, arguments: str) -
                 open_ones[endpoint.network].append(f"an address of '{key}'")
     for name, missing in open_ones.items():
         if missing:
-            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            more = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
             message = (
                 f"network '{name}' is on hosts {', '.join(repr(host) for host in on[name])}, and {missing[0]}{more} "
-                "is neither written nor locked: each host would choose for itself"
+                "neither written nor locked: each host would choose for itself"
             )
             hint = f"run `reconciler lock {arguments}` and commit what it writes"
             yield Diagnostic("not-locked", message, topology.networks[name].mark, hint)

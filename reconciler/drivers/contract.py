@@ -11,12 +11,12 @@ another has to know the others.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from .. import marks, names
 from ..errors import Mark
-from ..model import Endpoint, Network, Sandbox
+from ..model import Endpoint, Host, Network, Sandbox
 from ..objects import KernelObject
 from ..sides import Declared, Requirement
 
@@ -63,14 +63,28 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What a driver may know beside its own network: whose topology it is, and who else is in each network."""
+    """What a driver may know beside its own network: whose topology it is, and who else is in each network.
+
+    `host` is the host for which is compiled and `hosts` are all of them; None and empty for a topology of one machine.
+    The members are those of all hosts; the namespace of one that is elsewhere means nothing here.
+    """
 
     owner: Owner
     members: Mapping[str, tuple[Member, ...]]
+    host: str | None = None
+    hosts: Mapping[str, Host] = field(default_factory=dict)
 
     def of(self, network: Network) -> tuple[Member, ...]:
         """Everyone in `network`, in the order of the files."""
         return self.members.get(network.name, ())
+
+    def elsewhere(self, network: Network) -> tuple[tuple[Member, Host], ...]:
+        """Everyone in `network` on another host, with that host, in the order of the files."""
+        return tuple(
+            (member, self.hosts[member.sandbox.host])
+            for member in self.of(network)
+            if self.host is not None and member.sandbox.host not in (None, self.host)
+        )
 
 
 def network_origin(network: Network) -> str:

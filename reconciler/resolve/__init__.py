@@ -18,7 +18,7 @@ from ..tree import Map
 from . import fields
 from .allocation import allocate_all
 from .endpoints import Reader
-from .hosts import check_spans, places, read_hosts, slices
+from .hosts import check_own_addresses, check_spans, places, read_hosts, slices
 from .interfaces import finish_endpoints
 from .limits import check_ports
 from .linknames import check_host_names
@@ -77,6 +77,7 @@ def _resolve(
     check_sharing(name, drafts, found)
     check_host_settings(drafts, found)
     found += check_spans(finished, sandboxes.values())
+    found += check_own_addresses(finished, sandboxes.values())
     of_hosts = [
         one
         for part in slices(hosts, finished, sandboxes)

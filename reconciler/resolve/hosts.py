@@ -17,9 +17,6 @@ from ..tree import Map
 from . import fields
 from .addresses import Fault, parse_address
 
-# Of networks that reach the other hosts: by a tunnel, or by the segment that the hosts share.
-SPANNING = frozenset(("overlay", "macvlan", "ipvlan", "vlan"))
-
 _LISTED = 10
 
 
@@ -125,27 +122,44 @@ def slices(
         yield Slice(tuple(n for name, n in networks.items() if name in joined), tuple(here))
 
 
-def check_spans(
-    networks: Mapping[str, Network], sandboxes: Iterable[Sandbox], spanning: frozenset[str] = SPANNING
-) -> Iterator[Diagnostic]:
+def check_spans(networks: Mapping[str, Network], sandboxes: Iterable[Sandbox]) -> Iterator[Diagnostic]:
     """A diagnostic for each network on more than one host whose driver reaches one only."""
+    reaches_one = {
+        name
+        for name, network in networks.items()
+        if not (network.options.traits.spans_hosts or network.options.traits.shared_segment)
+    }
     first: dict[str, tuple[str, str, Mark]] = {}
     said: set[str] = set()
     for sandbox in sandboxes:
         for endpoint in sandbox.endpoints:
-            network = networks.get(endpoint.network)
-            if sandbox.host is None or network is None or network.driver in spanning or network.name in said:
+            name = endpoint.network
+            if sandbox.host is None or name not in reaches_one or name in said:
                 continue
             title = f"{sandbox.name}/{endpoint.name}"
-            host, other, mark = first.setdefault(network.name, (sandbox.host, title, endpoint.mark))
+            host, other, mark = first.setdefault(name, (sandbox.host, title, endpoint.mark))
             if host != sandbox.host:
-                said.add(network.name)
+                said.add(name)
                 message = (
-                    f"network '{network.name}' would be on two hosts: '{other}' is on '{host}', '{title}' on "
-                    f"'{sandbox.host}', and a {network.driver} reaches only one"
+                    f"network '{name}' would be on two hosts: '{other}' is on '{host}', '{title}' on "
+                    f"'{sandbox.host}', and driver '{networks[name].driver}' reaches only one"
                 )
                 hint = "use 'driver: overlay', or a network for each host"
                 yield Diagnostic("spans-hosts", message, endpoint.mark, hint, ((f"'{other}' is here", mark),))
+
+
+def check_own_addresses(
+    networks: Mapping[str, Network], sandboxes: Iterable[Sandbox]
+) -> Iterator[Diagnostic]:
+    """A diagnostic for each network whose own address would be on several hosts of one segment."""
+    on = places(sandboxes)
+    for name, network in networks.items():
+        traits = network.options.traits
+        if traits.shared_segment and traits.reserved and len(on.get(name, ())) > 1:
+            what, address = traits.reserved[0]
+            message = f"{what} '{name}', {address}, would be on each of {', '.join(map(repr, on[name]))}, which share the segment"
+            hint = "leave it out, or give each host a network of its own with the same parent"
+            yield Diagnostic("duplicate-address", message, network.mark, hint)
 
 
 def places(sandboxes: Iterable[Sandbox]) -> dict[str, tuple[str, ...]]:

@@ -45,7 +45,10 @@ def _diagnostics(paths: list[str], overrides: list[str]) -> str:
     try:
         locked = lockfile.load(paths, overrides)
         expanded, leases = locked.expanded, locked.lock.leases
-        resolve(expanded.tree, name_mark=expanded.name_mark, files=expanded.files, leases=leases)
+        topology, dealt = resolve(
+            expanded.tree, name_mark=expanded.name_mark, files=expanded.files, leases=leases
+        )
+        lockfile.require(topology, dealt, locked)
     except TopologyError as error:
         return "\n".join(map(_text, error.diagnostics))
     return "no mistake found"

@@ -1,102 +1,99 @@
-"""What a host lacks: who is told, in which words, and what to do. The cases are in tests/hosts."""
+"""What is compiled for one host of several, and what a driver gets to know of the others."""
 
 from __future__ import annotations
 
-import errno
-from pathlib import Path
-from typing import Any, get_args
+from collections.abc import Iterable
 
-import pytest
-import yaml
+from reconciler import expand, layers, source
+from reconciler.compile import compile_topology
+from reconciler.drivers.contract import Item, Member, Site, declare, network_origin
+from reconciler.model import Leases, Network, Topology
+from reconciler.objects import HOST, Sysctl
+from reconciler.resolve import resolve
+from reconciler.sides import Here
 
-from reconciler import pipeline
-from reconciler.errors import Exit, Unsupported
-from reconciler.features import FEATURES, Feature, Verdict
-from reconciler.kernel import facts, modules
-from reconciler.kernel.modules import Modules
-from reconciler.kernel.netlink import Failure
-from reconciler.objects import LinkKind, OtherKind
-from reconciler.render import failure
-from reconciler.render.style import PLAIN
-from tests.fake import FakeKernel
-from tests.unit.test_cases import run
-
-HOSTS = Path(__file__).parent.parent / "hosts"
-
-
-def cases(name: str) -> list[Any]:
-    """The cases of a file."""
-    data = yaml.safe_load((HOSTS / f"{name}.yaml").read_text(encoding="utf-8"))
-    return [pytest.param(case, id=about) for about, case in data.items()]
+FILES = """\
+name: shop
+hosts: {node-1: 192.0.2.1, node-2: 192.0.2.2, node-3: 192.0.2.3}
+networks:
+  lan: {driver: macvlan, options: {parent: eth1}, subnets: [10.30.0.0/24]}
+  front: {}
+  spare: {}
+sandboxes:
+  db: {host: node-2, endpoints: {eth0: lan, eth1: front}}
+  web: {replicas: 3, host: "node-{n}", endpoints: {eth0: {network: lan, addresses: [20]}}}
+  vm: {host: node-1, netns: vm7, endpoints: {eth1: lan}}
+"""
 
 
-@pytest.mark.parametrize("case", cases("refused"))
-def test_refusal(case: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plan that makes what the kernel lacks is refused with exit code 8, each feature with the first that needs it."""
-    monkeypatch.chdir(tmp_path)
-    kernel = FakeKernel()
-    if "before" in case:
-        assert run(_load(case["before"]), kernel) is Exit.OK
-    kernel.missing = set(case["missing"])
-    assert _said(_load(case["topology"]), kernel).rstrip() == case["expect"].rstrip()
+class Recorder:
+    """A driver that writes down what it is asked for."""
+
+    name = "recorder"
+
+    def __init__(self) -> None:
+        self.networks: list[str] = []
+        self.endpoints: list[str] = []
+        self.elsewhere: list[tuple[str, str]] = []
+
+    def network(self, site: Site, network: Network) -> Iterable[Item]:
+        """Remembers the network, and whom it would have to reach on other hosts."""
+        self.networks.append(network.name)
+        self.elsewhere += [(member.origin, str(host.vtep)) for member, host in site.elsewhere(network)]
+        return declare(
+            network_origin(network), network.mark, Sysctl(netns=HOST, path=network.name, value="1")
+        )
+
+    def endpoint(self, _: Site, __: Network, member: Member) -> Iterable[Item]:
+        """Remembers the endpoint."""
+        self.endpoints.append(member.origin.removeprefix("sandbox/"))
+        return ()
 
 
-def _load(topology: str) -> pipeline.Loaded:
-    Path("lab.yaml").write_text(topology, encoding="utf-8")
-    return pipeline.load(["lab.yaml"], [], Path("state"))
+def _topology(text: str = FILES) -> Topology:
+    sources = layers.Sources(((source.parse(text.encode(), "shop.yaml"),),), ("shop.yaml",), "", ())
+    expanded = expand.expand(sources)
+    return resolve(expanded.tree, name_mark=expanded.name_mark, files=expanded.files, leases=Leases())[0]
 
 
-def _said(loaded: pipeline.Loaded, kernel: FakeKernel) -> str:
-    look = pipeline.look(loaded.desired, loaded.store, kernel)
-    assert look.plan.changes
-    try:
-        pipeline.check_host(look, kernel)
-    except Unsupported as error:
-        return failure.text(error, PLAIN)
-    return ""
+def test_a_host_makes_its_own_part() -> None:
+    """Its sandboxes, the networks that they join, and nothing else; the others are known with their hosts."""
+    recorder = Recorder()
+    desired = compile_topology(_topology(), {"macvlan": recorder, "bridge": recorder}, "node-1")
+    assert desired.here == Here("node-1", "192.0.2.1")
+    assert recorder.networks == ["lan"]
+    assert recorder.endpoints == ["web-1/endpoint/eth0", "vm/endpoint/eth1"]
+    assert recorder.elsewhere == [
+        ("sandbox/db/endpoint/eth0", "192.0.2.2"),
+        ("sandbox/web-2/endpoint/eth0", "192.0.2.2"),
+        ("sandbox/web-3/endpoint/eth0", "192.0.2.3"),
+    ]
+    assert [each.what for each in desired.requirements] == ["namespace /run/netns/vm7"]
+    assert {d.origin for d in desired.objects.values()} == {"network/lan", "sandbox/web-1"}
 
 
-@pytest.mark.parametrize("case", cases("remedies"))
-def test_remedy(case: dict[str, Any]) -> None:
-    """The remedy fits what is known of the host's kernel."""
-    host = {**case["host"]}
-    if "loadable" in host:
-        host["loadable"] = modules.names("".join(f"kernel/x/{name}.ko.xz: \n" for name in host["loadable"]))
-    assert modules.remedy(FEATURES[case["feature"]], Modules(**host)) == case["remedy"]
+def test_the_parts_of_all_hosts_are_the_whole() -> None:
+    """Each endpoint is made on exactly one host, with the same addresses as seen from any of them."""
+    whole = Recorder()
+    topology = _topology()
+    compile_topology(topology, {"macvlan": whole, "bridge": whole})
+    parts = Recorder()
+    for host in topology.hosts:
+        compile_topology(topology, {"macvlan": parts, "bridge": parts}, host)
+    assert sorted(parts.endpoints) == sorted(whole.endpoints)
+    assert sorted(parts.networks) == ["front", "lan", "lan", "lan"]
 
 
-def test_every_link_kind_can_be_asked_for() -> None:
-    """A kind of link that a driver makes is known here, or its absence would be found when half of it is made."""
-    assert {kind.name for kind in get_args(LinkKind) if kind is not OtherKind} <= set(FEATURES)
+def test_one_machine_has_nobody_elsewhere() -> None:
+    """Without hosts everything is here, networks without endpoints included."""
+    recorder = Recorder()
+    text = "name: shop\nnetworks: {a: {}, b: {}}\nsandboxes: {web: {endpoints: {eth0: a}}}\n"
+    desired = compile_topology(_topology(text), {"bridge": recorder})
+    assert desired.here is None
+    assert (recorder.networks, recorder.elsewhere) == (["a", "b"], [])
 
 
-def test_no_module_is_loaded_that_only_has_to_be_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a module is at hand and not loaded, its word is taken; the kernel, which would load it, is not asked."""
-    host = Modules("6.1.0", loadable=frozenset({"dummy", "ifb"}))
-    monkeypatch.setattr(modules, "read", lambda: host)
-    monkeypatch.setattr(modules, "is_loaded", lambda module: module == "ifb")
-    asked: list[str] = []
-
-    def ask(features: list[Feature]) -> dict[str, Failure | None]:
-        asked.extend(feature.name for feature in features)
-        return {feature.name: Failure(errno.EINVAL) for feature in features}
-
-    monkeypatch.setattr(facts, "_ask", ask)
-    wanted = [FEATURES[name] for name in ("dummy", "ifb", "vrf")]
-    told = facts.probe(wanted, load=False)
-    assert asked == ["ifb", "vrf"]
-    assert [fact.verdict for fact in told] == [Verdict.PRESENT] * 3
-    assert told[0].answer == "module 'dummy', loaded when first used"
-
-
-@pytest.mark.parametrize(
-    ("number", "verdict"),
-    [(errno.EPERM, Verdict.UNKNOWN), (errno.ENOBUFS, Verdict.UNKNOWN), (errno.EOPNOTSUPP, Verdict.MISSING)],
-)
-def test_only_the_kernels_own_no_is_a_no(
-    monkeypatch: pytest.MonkeyPatch, number: int, verdict: Verdict
-) -> None:
-    """A lack of privilege or memory says nothing about features."""
-    monkeypatch.setattr(facts, "_ask", lambda features: {f.name: Failure(number) for f in features})
-    assert facts.probe([FEATURES["vrf"]])[0].verdict is verdict
-    assert bool(facts.lacks(["vrf", "no such feature"])) is (verdict is Verdict.MISSING)
+def test_a_host_with_nothing_on_it_makes_nothing() -> None:
+    """The way to empty a host before it leaves."""
+    text = FILES.replace('"node-{n}"', "node-2").replace("node-1, netns", "node-2, netns")
+    assert compile_topology(_topology(text), host="node-3").objects == {}

@@ -149,7 +149,7 @@ def test_a_network_on_two_hosts_needs_all_of_its_addresses_locked() -> None:
     (found,) = lockfile.unlocked(topology, leases, Leases(), "net/")
     assert found.code == "not-locked"
     assert found.message == (
-        "network 'front' is on hosts 'node-1', 'node-2', and its subnet and 2 more is neither written nor locked: "
+        "network 'front' is on hosts 'node-1', 'node-2', and its subnet and 2 more are neither written nor locked: "
         "each host would choose for itself"
     )
     assert found.hint == "run `reconciler lock net/` and commit what it writes"
