@@ -32,16 +32,17 @@ class Verb(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Everything that a plan does for one address; `steps` are (number in the plan, change), in order."""
+    """Everything that a plan does for one address: its `changes` in order, and their numbers in the plan."""
 
     address: str
     verb: Verb
-    steps: tuple[tuple[int, Change], ...]
+    changes: tuple[Change, ...]
+    numbers: tuple[int, ...]
 
     @property
-    def changes(self) -> tuple[Change, ...]:
-        """The changes without their numbers."""
-        return tuple(change for _, change in self.steps)
+    def steps(self) -> Iterable[tuple[int, Change]]:
+        """Each change with its number."""
+        return zip(self.numbers, self.changes, strict=True)
 
     @property
     def mark(self) -> Mark | None:
@@ -77,8 +78,9 @@ def entries(changes: Iterable[Change]) -> list[Entry]:
     for number, change in enumerate(changes, 1):
         grouped.setdefault(change.origin, []).append((number, change))
     return [
-        Entry(address, _verb([change for _, change in steps]), tuple(steps))
+        Entry(address, _verb(changes), changes, numbers)
         for address, steps in sorted(grouped.items(), key=lambda item: natural(item[0]))
+        for numbers, changes in [zip(*steps, strict=True)]
     ]
 
 
@@ -95,8 +97,8 @@ def unchanged(plan: Plan, desired: Desired | None) -> int:
 
 def _verb(changes: Sequence[Change]) -> Verb:
     things = [change for change in changes if isinstance(change.object, Link | Netns)]
-    created = any(change.action is Action.CREATE for change in things)
-    deleted = any(change.action is Action.DELETE for change in things)
+    actions = [change.action for change in things]
+    created, deleted = Action.CREATE in actions, Action.DELETE in actions
     lost = any(c.action is Action.CREATE and c.cause is Cause.DEPENDENCY for c in things)
     if (created and deleted) or lost or any(change.replaces for change in changes):
         return Verb.REPLACE

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 # C0, DEL, C1, marks that reorder text, line separators, halves of surrogate pairs, the byte order mark.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
@@ -56,6 +57,7 @@ def duration(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:,.1f} s"
 
 
+@lru_cache(maxsize=1 << 14)  # the same addresses are sorted for the plan, for the question and for the result
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     """A sort key by which web-2 comes before web-10."""
     parts = _NUMBERS.split(text)
