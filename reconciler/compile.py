@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from . import marks, names
-from .drivers import registry
+from .drivers import every
 from .drivers.contract import Driver, Item, Member, Owner, Site, declare
 from .model import RouteType, Sandbox, SandboxKind, StaticRoute, Topology
 from .objects import HOST, Key, Netns, Route, Sysctl
@@ -21,7 +21,7 @@ _ACCEPT_DAD = "net/ipv6/conf/default/accept_dad"
 
 
 def compile_topology(
-    topology: Topology, drivers: Mapping[str, Driver] = registry, host: str | None = None
+    topology: Topology, drivers: Mapping[str, Driver] | None = None, host: str | None = None
 ) -> Desired:
     """Every kernel object that `topology` declares, and what must already be there.
 
@@ -29,7 +29,7 @@ def compile_topology(
     """
     objects: dict[Key, Declared] = {}
     requirements: list[Requirement] = []
-    for item in _items(topology, drivers, host):
+    for item in _items(topology, drivers or every(), host):
         match item:
             case Requirement():
                 requirements.append(item)
@@ -74,8 +74,8 @@ def _site(topology: Topology, host: str | None) -> Site:
         netns = namespace(topology.name, sandbox)
         for endpoint in sandbox.endpoints:
             members[endpoint.network].append(Member(sandbox, endpoint, netns))
-    every = {name: tuple(some) for name, some in members.items()}
-    return Site(Owner(topology.name), every, host, topology.hosts)
+    members_of = {name: tuple(some) for name, some in members.items()}
+    return Site(Owner(topology.name), members_of, host, topology.hosts)
 
 
 def _origin(sandbox: Sandbox) -> str:

@@ -125,6 +125,10 @@ class Unsupported(ReconcilerError):
         self.reasons = tuple(reasons)
 
 
+class PluginError(ReconcilerError):
+    """A driver from another distribution raised something, or asks for what it may not."""
+
+
 class KernelError(ReconcilerError):
     """The kernel refused. `errno` is positive; `detail` is the kernel's own extended text, if it sent one."""
 

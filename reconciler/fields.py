@@ -1,6 +1,6 @@
 """The fields of a topology file, as `schemas/topology.schema.json` describes them: for `explain`, and for hints.
 
-Pure but for reading the schema, once, from the package. The schema is the only description of the format: what a field
+Pure but for reading the schema, once, from the package, and what plug-ins add to it. The schema is the only description of the format: what a field
 means, what it defaults to and by which names other tools know it (`x-also-known-as`) is written there and nowhere else.
 """
 
@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from . import plugins
 from .errors import UsageError
 from .tree import Map
 
@@ -50,8 +51,20 @@ class FieldDoc:
 
 @cache
 def text() -> str:
-    """The schema itself, as editors want it."""
-    return _FILE.read_text(encoding="utf-8")
+    """The schema itself, as editors want it; with what plug-ins add, if this machine allows any."""
+    if not plugins.installed():
+        return _FILE.read_text(encoding="utf-8")
+    return json.dumps(_with_plugins(json.loads(_FILE.read_text(encoding="utf-8"))), indent=2) + "\n"
+
+
+def _with_plugins(schema: Schema) -> Schema:
+    """Each plug-in's name among the drivers, and its options for networks that choose it."""
+    network = schema["$defs"]["network"]
+    for name, plugin in plugins.installed().items():
+        network["properties"]["driver"]["enum"].append(name)
+        chosen = {"required": ["driver"], "properties": {"driver": {"const": name}}}
+        network["allOf"].append({"if": chosen, "then": {"properties": {"options": dict(plugin.schema)}}})
+    return schema
 
 
 @cache

@@ -6,7 +6,8 @@ itself, and the reader of its options in `resolve`, names a class of these.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
 
@@ -90,4 +91,12 @@ class NullOptions:
         return Traits(own_macs=False)
 
 
-Options = BridgeOptions | MacvlanOptions | NullOptions
+@dataclass(frozen=True, slots=True)
+class PluginOptions:
+    """Options of a driver from another distribution: plain data as its own schema accepts it."""
+
+    values: Mapping[str, object] = field(default_factory=dict)
+    traits: Traits = Traits()
+
+
+Options = BridgeOptions | MacvlanOptions | NullOptions | PluginOptions

@@ -19,6 +19,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
+from . import plugins
 from .accept import for_driver, items_of, parts
 from .errors import Diagnostic, Mark
 from .fields import (
@@ -219,9 +220,8 @@ def _diagnostic(error: Any, data: Map) -> Diagnostic:
         case "type":
             return _bad_type(what, value, schema, mark)
         case "enum":
-            return Diagnostic(
-                "bad-value", f"{shown(value)} is not a known {place[-1]}", mark, _one_of(value, limit)
-            )
+            hint = (plugins.why_not(str(value)) if place[-1] == "driver" else None) or _one_of(value, limit)
+            return Diagnostic("bad-value", f"{shown(value)} is not a known {place[-1]}", mark, hint)
         case "required":
             message = f"'{error.message}' is missing{_inside(place)}"
             return Diagnostic("missing-key", message, mark)

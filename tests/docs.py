@@ -116,6 +116,10 @@ def driver_list() -> str:
     return f"Drivers realised: {now}. Reserved, not realised yet: {', '.join(map(_code, later))}.\n"
 
 
+def _fenced(language: str, file: str) -> str:
+    return f"```{language}\n{(ROOT / file).read_text(encoding='utf-8')}```\n"
+
+
 def command_table() -> str:
     """The commands with what their `--help` says."""
     rows = ((f"`{name}`", text) for name, (text, _) in arguments._COMMANDS.items())
@@ -171,6 +175,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "commands": command_table,
     "features": feature_table,
     "modules": module_table,
+    "plugin-project": lambda: _fenced("toml", "tests/plugin/pyproject.toml"),
+    "plugin-module": lambda: _fenced("python", "tests/plugin/reconciler_routed.py"),
 }
 
 

@@ -11,9 +11,9 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import replace
 
-from .. import pipeline
+from .. import pipeline, plugins
 from ..errors import Exit
-from ..features import BRIDGE_TOPOLOGY, FEATURES, Fact, needs
+from ..features import BRIDGE_TOPOLOGY, FEATURES, Fact, Verdict, needs
 from ..kernel import facts, host
 from ..pipeline import Loaded
 from ..render import doctor as render
@@ -39,10 +39,17 @@ def run(args: Namespace, console: Console) -> int:
 def _view(loaded: Loaded | None) -> DoctorView:
     release = os.uname().release
     if loaded is None:
-        found = (*host.facts(), *_features())
+        found = (*host.facts(), *_features(), *_plugins())
         return DoctorView(release, None, found, tuple(host.settings()))
     vital = (fact for fact in host.facts() if fact.vital)
     return DoctorView(release, loaded.topology.name, (*vital, *_needed(loaded)), ())
+
+
+def _plugins() -> Iterator[Fact]:
+    for name, plugin in plugins.installed().items():
+        yield Fact(f"driver {name}", Verdict.PRESENT, f"of {plugin.distribution}", "networks that choose it")
+    for broken in plugins.unusable():
+        yield Fact(f"driver {broken.name}", Verdict.MISSING, broken.why, "networks that choose it")
 
 
 def _features() -> Iterator[Fact]:

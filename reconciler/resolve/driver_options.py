@@ -1,11 +1,16 @@
-"""Which reader a network's `options` belong to: one module a driver, each checking what a schema cannot. Pure."""
+"""Which reader a network's `options` belong to: one module a driver, each checking what a schema cannot.
+
+Pure, but for which drivers plug-ins bring: a fact about this machine that is read once, like the schema.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from .. import plugins
 from ..errors import Diagnostic
-from ..options import BridgeOptions, Options
+from ..options import BridgeOptions, Options, PluginOptions
+from ..plugins import Plugin
 from ..tree import Map
 from . import fields
 from .bridge_options import read_bridge_options
@@ -23,7 +28,17 @@ def read_options(name: str, network: Map, found: list[Diagnostic]) -> Options:
     driver = fields.text(network, "driver") or "bridge"
     if reader := _READERS.get(driver):
         return reader(network, found)
+    if (plugin := plugins.installed().get(driver)) is not None:
+        return _plugged(plugin, network, found)
     message = f"network '{name}': driver '{driver}' is not realised by this version"
     hint = "use 'driver: bridge' until then"
     found.append(Diagnostic("not-yet", message, network.value_mark("driver"), hint))
     return BridgeOptions()
+
+
+def _plugged(plugin: Plugin, network: Map, found: list[Diagnostic]) -> PluginOptions:
+    """The options of a driver from elsewhere, as its schema accepts them, and what it has against them itself."""
+    values = fields.plain(fields.section(network, "options"))
+    mark = network.value_mark("options")
+    found += (Diagnostic("bad-value", problem, mark) for problem in plugin.problems(values))
+    return PluginOptions(values, plugin.traits)

@@ -7,6 +7,7 @@ diagnostic. None and a missing key are the same: nothing was asked for.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from ..errors import Mark
 from ..tree import Map, Seq
@@ -41,6 +42,15 @@ def flag(source: Map, key: str, *, default: bool = False) -> bool:
 def scalars(source: Map) -> dict[str, str]:
     """A flat map as text: true and false become 1 and 0, as the kernel writes them."""
     return {key: str(int(value)) if isinstance(value, bool) else str(value) for key, value in source.items()}
+
+
+def plain(value: object) -> Any:
+    """Data without places, copied: what leaves for code that must not know of files."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value
 
 
 def section(source: Map, key: str) -> Map:
