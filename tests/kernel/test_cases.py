@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 
 from tests import cases, vandals
 from tests.cases import Case
+from tests.rtnl import Event
 from tests.world import World
 
 ALL = [pytest.param(case, id=case.name, marks=pytest.mark.needs(*case.needs)) for case in cases.load_all()]
@@ -57,22 +58,30 @@ def check_link(world: World, name: str, fact: Mapping[str, Any]) -> None:
 
 
 def quiet_apply(world: World, file: Path, exit: int = 0) -> None:
-    """A second apply does nothing, as counted by an independent listener, and a plan has nothing to say.
+    """A second apply does nothing, as counted by an independent listener, and a plan has nothing to say."""
 
-    The kernel may still report what followed from the first one, so a noise that does not repeat is not ours; that
-    we sent nothing ourselves must hold at once.
+    def apply() -> None:
+        applied = world.reconciler("apply", file, "--yes", "-o", "json", exit=exit).json()
+        assert (applied["changes"], applied["messages"]) == ([], 0)
+
+    assert heard_each_time(world, apply) == []
+    assert world.reconciler("plan", file, "-o", "json").json()["changes"] == []
+
+
+def heard_each_time(world: World, act: Callable[[], object]) -> list[Event]:
+    """What the kernel reports while `act` runs, however often that is.
+
+    It may still report what followed from something earlier, so a noise that does not repeat is not ours.
     """
-    heard = []
+    heard: list[Event] = []
     for _ in range(3):
         world.settle()
         with world.monitor() as monitor:
-            applied = world.reconciler("apply", file, "--yes", "-o", "json", exit=exit).json()
+            act()
             heard = monitor.events()
-        assert (applied["changes"], applied["messages"]) == ([], 0)
         if not heard:
             break
-    assert heard == []
-    assert world.reconciler("plan", file, "-o", "json").json()["changes"] == []
+    return heard
 
 
 @pytest.mark.parametrize("case", ALL)
@@ -96,9 +105,7 @@ def test_case(case: Case, world: World) -> None:
     assert [pending["message"] for pending in planned["pending"]] == list(case.pending)
 
     if case.conflicts:
-        with world.monitor() as monitor:
-            world.reconciler("apply", file, "--yes", exit=5)
-            assert monitor.events() == []
+        assert heard_each_time(world, lambda: world.reconciler("apply", file, "--yes", exit=5)) == []
         world.reconciler("destroy", "--name", case.edited["name"], "--yes")
         world.assert_unchanged(clean)
         decoys.check()

@@ -25,8 +25,8 @@ IN_WEB = ("ip", "-n", "shop.web", "link", "set", "eth0")
 DAMAGE = {
     "renamed sandbox end": [("ip", "-n", "shop.web", "link", "set", "eth0", "down"), (*IN_WEB, "name", "x0")],
     "sandbox end in another namespace": [(*IN_WEB, "netns", "other")],
-    "sandbox end in another sandbox": [(*IN_WEB, "name", "eth7"), ("ip", "-n", "shop.web", "link", "set", "eth7", "netns", "shop.db")],
-    "sandbox end on the host": [(*IN_WEB, "name", "lost0"), ("ip", "-n", "shop.web", "link", "set", "lost0", "netns", "1")],
+    "sandbox end in another sandbox": [(*IN_WEB, "down"), (*IN_WEB, "name", "eth7"), ("ip", "-n", "shop.web", "link", "set", "eth7", "netns", "shop.db")],
+    "sandbox end on the host": [(*IN_WEB, "down"), (*IN_WEB, "name", "lost0"), ("ip", "-n", "shop.web", "link", "set", "lost0", "netns", "1")],
     "host end in a namespace": [("ip", "link", "set", "shop-web-eth0", "netns", "other")],
     "host end renamed": [("ip", "link", "set", "shop-web-eth0", "down"), ("ip", "link", "set", "shop-web-eth0", "name", "lost1")],
     "bridge renamed": [("ip", "link", "set", "shop-front", "down"), ("ip", "link", "set", "shop-front", "name", "lost2")],
