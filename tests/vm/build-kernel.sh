@@ -3,7 +3,7 @@
 # where run-in-uml.sh looks first. Debian's ready one lacks WireGuard, xfrm interfaces, and most families of nftables.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/topology-reconciler
+cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/topology-reconciler
 source=linux-source-6.1
 
 missing=

@@ -9,7 +9,7 @@
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 
-built=${XDG_CACHE_HOME:-$HOME/.cache}/topology-reconciler/linux-uml
+built=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/topology-reconciler/linux-uml
 kernel=${UML:-$([ -x "$built" ] && echo "$built" || command -v linux.uml)} || {
     echo "run-in-uml: no kernel: install user-mode-linux, or run make vm-kernel" >&2
     exit 1

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # run-tests.sh PYTHON KERNELS [PYTEST ARGUMENTS]: runs the tests that say what they need in KERNELS second kernels at
-# once, which share them out. Results: build/vm/junit-N.xml. Returns the worst of pytest's exit codes.
+# once, which share them out. Results: build/vm/junit-N.xml. Returns the worst of pytest's exit codes, 124 if a kernel
+# was not through after LIMIT seconds.
 set -euo pipefail
 python=$1 kernels=$2
 shift 2
 arguments=${*@Q}
 cd "$(dirname "$(readlink -f "$0")")/../.."
 results=$PWD/build/vm
+export LIMIT=${LIMIT:-1800} # seconds; a busy machine takes ten minutes for what a free one does in three
 mkdir -p "$results"
 jobs=$(mktemp -d "$results/run.XXXXXX") # several runs at once do not meet
 
