@@ -15,7 +15,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_interface
 
-from .objects import Address, KernelObject, Key, Link, Netns, Port, Route, Rule, Veth, parent
+from .objects import (
+    ROOT,
+    Address,
+    KernelObject,
+    Key,
+    Link,
+    Netns,
+    Port,
+    Qdisc,
+    Route,
+    Rule,
+    Veth,
+    parent,
+)
 
 
 class Lost:
@@ -51,7 +64,7 @@ class Lost:
 
     def _consequences(self, obj: KernelObject) -> list[Key]:
         match obj:
-            case Netns():
+            case Netns() | Qdisc():
                 return self._index().get(obj.key, [])
             case Link():
                 children = self._index().get(obj.key, [])
@@ -126,6 +139,9 @@ def _children(objects: Iterable[KernelObject]) -> dict[Key, list[Key]]:
                     children["link", obj.netns, obj.dev].append(obj.key)
             case Rule():
                 pass
+            case Qdisc(place=place) if place != ROOT:
+                children["qdisc", obj.netns, obj.link, ROOT].append(obj.key)
+                children["link", obj.netns, obj.link].append(obj.key)
             case _:
                 if obj.link:
                     children["link", obj.netns, obj.link].append(obj.key)

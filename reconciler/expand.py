@@ -25,7 +25,9 @@ MAX_ENDPOINTS = 60_000
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _NETWORK = ("driver", "subnets", "internal", "mtu", "labels", "options")
 _SANDBOX = ("netns", "pid", "host", "endpoints", "routes", "sysctls", "labels")
-_ENDPOINT = ("network", "addresses", "mac", "mtu", "gateway_priority", "sysctls")
+_ENDPOINT = ("network", "addresses", "mac", "mtu", "gateway_priority", "sysctls", "bandwidth", "impair")
+_BANDWIDTH = ("egress", "ingress", "burst", "latency")
+_IMPAIR = ("delay", "jitter", "correlation", "loss", "duplicate", "corrupt", "reorder", "gap", "limit")
 _ROUTE = ("to", "via", "dev", "metric", "table", "type", "src", "onlink")
 _HOST = ("vtep", "underlay_mtu")
 _SUBNET = ("subnet", "gateway", "ip_range", "aux_addresses")
@@ -263,6 +265,7 @@ def _sandboxes(
     merged: Map, defaults: Map, numbers: dict[str, tuple[str, int]], found: list[Diagnostic]
 ) -> Map:
     general, endpoint = _map_of(defaults, "sandbox"), _map_of(defaults, "endpoint")
+    endpoint = long_endpoint(endpoint, endpoint.mark)
     declared = _map_of(merged, "sandboxes")
     complete = {name: below(general, long_sandbox(declared, name)) for name in declared}
     if too_many := _too_many(declared, complete):
@@ -349,15 +352,26 @@ def _sandbox(declared: Map, mark: Mark, general: Map) -> Map:
         long = Map(endpoints.mark)
         for name, value in endpoints.items():
             marks = endpoints.marks[name]
-            own = below(general, long_endpoint(value, marks[1]))
-            endpoint = _ordered(own, marks[0], _ENDPOINT, _ENDPOINT_BUILT_IN)
+            own = long_endpoint(value, marks[1])
+            endpoint = _ordered(below(general, own), marks[0], _ENDPOINT, _ENDPOINT_BUILT_IN)
             endpoint["sysctls"] = _switches(_map_of(endpoint, "sysctls"))
+            _shaping(endpoint, own)
             long.put(name, endpoint, marks)
         sandbox["endpoints"] = long
     if routes := sandbox["routes"]:
         sandbox["routes"] = _routes(routes)
     sandbox["sysctls"] = _switches(_map_of(sandbox, "sysctls"))
     return sandbox
+
+
+def _shaping(endpoint: Map, own: Map) -> None:
+    """The parts of `bandwidth` and `impair` in canonical order. Defaults without a rate are for those that have one."""
+    for key, keys in (("bandwidth", _BANDWIDTH), ("impair", _IMPAIR)):
+        if key in endpoint:
+            endpoint[key] = _ordered(_map_of(endpoint, key), endpoint.value_mark(key), keys, {})
+    if "bandwidth" not in own and not {"egress", "ingress"} & set(_map_of(endpoint, "bandwidth")):
+        endpoint.pop("bandwidth", None)
+        endpoint.marks.pop("bandwidth", None)
 
 
 def _routes(declared: object) -> Seq:
@@ -402,7 +416,7 @@ def _stray_numbers(sandbox: Map) -> Iterable[Diagnostic]:
         (item, key)
         for item in _map_of(sandbox, "endpoints").values()
         if isinstance(item, Map)
-        for key in ("mac", "addresses")
+        for key in ("mac", "addresses", "bandwidth", "impair")
     ]
     routes = sandbox["routes"]
     assert isinstance(routes, Seq)

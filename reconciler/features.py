@@ -14,7 +14,7 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from .errors import Mark
-from .objects import Address, KernelObject, Link, OtherKind, Route
+from .objects import Address, KernelObject, Link, OtherKind, Qdisc, Route
 
 IPV6 = "ipv6"
 BRIDGE_TOPOLOGY = ("bridge", "veth")
@@ -102,6 +102,8 @@ def _of(obj: KernelObject) -> str | None:
             return IPV6 if ":" in obj.address else None
         case Route():
             return IPV6 if ":" in obj.to else None
+        case Qdisc():
+            return obj.discipline
         case _:
             return None
 

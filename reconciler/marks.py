@@ -4,6 +4,8 @@ A link is ours when its ifalias is the mark of our topology; nothing else counts
 alias is self-describing, so a machine without any state directory can still tell what is whose, and a person who
 looks with `ip link` can too. A namespace that we made is marked on its loopback device. Addresses and routes have no
 room for text: they carry one private protocol number, and belong to the topology that owns their link or namespace.
+A queueing discipline has nothing but a number that whoever makes it chooses, its handle: one of ours on a link of ours is
+ours.
 
 The group number only makes bulk deletion fast: one message for all links of a topology instead of 20 ms for each.
 """
@@ -15,6 +17,8 @@ from typing import NamedTuple
 
 # Free in iproute2's rt_protos and in IANA's registry of rtm_protocol users; the same number marks addresses (IFA_PROTO).
 PROTOCOL = 199
+# Below 8000, from where on the kernel numbers those that came without a handle; people take 1:, 10: and the like.
+QDISCS = {"netem": "7c01:", "tbf": "7c02:"}
 _PREFIX = "reconciler:"
 _GROUP_BASE = 0x52000000
 

@@ -50,7 +50,7 @@ def below(defaults: Map | None, own: Map) -> Map:
 def long_endpoint(value: object, mark: Mark) -> Map:
     """An endpoint's map, whatever form it is written in: a map, only the network's name, or nothing."""
     if isinstance(value, Map):
-        return value
+        return _long_bandwidth(value) if isinstance(value.get("bandwidth"), str) else value
     endpoint = Map(mark)
     if value is not None:
         endpoint.put("network", value, (mark, mark))
@@ -64,6 +64,17 @@ def long_host(value: object, mark: Mark) -> Map:
     host = Map(mark)
     host.put("vtep", value, (mark, mark))
     return host
+
+
+def _long_bandwidth(endpoint: Map) -> Map:
+    """An endpoint whose one rate for both directions is written out, to be merged rate by rate."""
+    marks = endpoint.marks["bandwidth"]
+    both = Map(marks[1])
+    for direction in ("egress", "ingress"):
+        both.put(direction, endpoint["bandwidth"], (marks[1], marks[1]))
+    result = _copy(endpoint)
+    result.put("bandwidth", both, marks)
+    return result
 
 
 def _siblings(files: Sequence[Map], found: list[Diagnostic]) -> Map:

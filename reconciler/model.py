@@ -62,6 +62,43 @@ class Host:
     mark: Mark
 
 
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A token bucket: `rate` bytes per second on average, `burst` bytes at once; what would have to wait for longer than
+    `latency` nanoseconds is dropped.
+    """
+
+    rate: int
+    burst: int
+    latency: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bandwidth:
+    """Limits of what a sandbox sends (`egress`) and receives (`ingress`) through an endpoint; None is no limit."""
+
+    egress: Bucket | None = None
+    ingress: Bucket | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Impairment:
+    """What happens to packets that a sandbox sends. Times in nanoseconds, probabilities in parts of 10^9.
+
+    `gap` is 0 unless packets are reordered; `limit` is how many packets may be under way at once.
+    """
+
+    delay: int = 0
+    jitter: int = 0
+    correlation: int = 0
+    loss: int = 0
+    duplicate: int = 0
+    corrupt: int = 0
+    reorder: int = 0
+    gap: int = 0
+    limit: int = 1000
+
+
 class SandboxKind(Enum):
     """Whose network namespace it is."""
 
@@ -87,6 +124,8 @@ class Endpoint:
     gateway_priority: int
     sysctls: Mapping[str, str]
     mark: Mark
+    bandwidth: Bandwidth | None = None
+    impairment: Impairment | None = None
 
 
 class RouteType(Enum):

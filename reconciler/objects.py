@@ -44,6 +44,12 @@ def _same_set(desired: tuple[str, ...], observed: tuple[str, ...] | None) -> boo
     return set(desired) == set(observed or ())
 
 
+def _nearly(desired: int, observed: int) -> bool:
+    # A burst is kept as the time that it takes at its rate, in ticks of 64 ns: below a ten-thousandth for any burst that
+    # `resolve` lets through.
+    return abs(desired - observed) <= 1 + desired // 10_000
+
+
 def _includes(desired: tuple[str, ...], observed: tuple[str, ...] | None) -> bool:
     return set(desired) <= set(observed or ())
 
@@ -372,7 +378,43 @@ class FdbEntry:
         return ("fdb", self.netns, self.link, self.mac)
 
 
-KernelObject = Netns | Link | Port | Address | Route | Sysctl | Rule | Neighbour | FdbEntry
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Qdisc:
+    """A queueing discipline: what a link does with the packets that it is given to send.
+
+    `place` is where it hangs, as tc(8) has it: "root", or the class of another one ("7c01:1"). `handle` tells whose it
+    is (`marks.QDISCS`): a handle cannot be changed, so it is not compared. Rates are bytes per second, `burst` and
+    `queue` bytes, times nanoseconds, probabilities parts in 10^9, `limit` packets. `further` are settings that nobody
+    declares here, by name.
+    """
+
+    kind_name: ClassVar[str] = "qdisc"
+    netns: str
+    link: str
+    place: str
+    handle: str = ""
+    discipline: str | None = attr(in_place=False)
+    further: tuple[str, ...] | None = attr(in_place=False)
+    rate: int | None = attr()
+    burst: int | None = attr(same=_nearly)
+    queue: int | None = attr()
+    delay: int | None = attr()
+    jitter: int | None = attr()
+    correlation: int | None = attr()
+    loss: int | None = attr()
+    duplicate: int | None = attr()
+    corrupt: int | None = attr()
+    reorder: int | None = attr()
+    gap: int | None = attr()
+    limit: int | None = attr()
+
+    @property
+    def key(self) -> Key:
+        return ("qdisc", self.netns, self.link, self.place)
+
+
+ROOT = "root"
+KernelObject = Netns | Link | Port | Address | Route | Sysctl | Rule | Neighbour | FdbEntry | Qdisc
 
 
 class Attribute(NamedTuple):
@@ -415,7 +457,9 @@ def _table(cls: type, prefix: str = "") -> tuple[Attribute, ...]:
     )
 
 
-_PLAIN = {cls: _table(cls) for cls in (Netns, Link, Port, Address, Route, Sysctl, Rule, Neighbour, FdbEntry)}
+_PLAIN = {
+    cls: _table(cls) for cls in (Netns, Link, Port, Address, Route, Sysctl, Rule, Neighbour, FdbEntry, Qdisc)
+}
 _KINDS = {cls: _table(cls, "kind.") for cls in (Bridge, Veth, Macvlan, Ipvlan, Vlan, Vxlan, Dummy, OtherKind)}
 _BRIDGE_PORT = _table(BridgePort, "port.")
 
@@ -439,6 +483,12 @@ def compare(desired: KernelObject, observed: KernelObject) -> tuple[Difference, 
     """The attributes that `desired` asks for and `observed` does not have. Both must have the same key."""
     if isinstance(desired, Link) and isinstance(observed, Link) and desired.kind.name != observed.kind.name:
         return (Difference("kind", observed.kind.name, desired.kind.name, in_place=False),)
+    if (
+        isinstance(desired, Qdisc)
+        and isinstance(observed, Qdisc)
+        and desired.discipline != observed.discipline
+    ):
+        return (Difference("discipline", observed.discipline, desired.discipline, in_place=False),)
     found = []
     for row, wanted in attributes(desired):
         held = _read(row, observed)
@@ -493,6 +543,9 @@ def parents(obj: KernelObject) -> tuple[Key, ...]:
             return (("netns", obj.netns),)
         case Address() | Neighbour() | FdbEntry():
             return (("netns", obj.netns), ("link", obj.netns, obj.link))
+        case Qdisc():
+            above: tuple[Key, ...] = (("netns", obj.netns), ("link", obj.netns, obj.link))
+            return above if obj.place == ROOT else (*above, ("qdisc", obj.netns, obj.link, ROOT))
         case Route():
             return (
                 (("netns", obj.netns), ("link", obj.netns, obj.dev)) if obj.dev else (("netns", obj.netns),)

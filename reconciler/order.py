@@ -19,6 +19,7 @@ from .objects import (
     Neighbour,
     Netns,
     Port,
+    Qdisc,
     Route,
     Rule,
     Sysctl,
@@ -28,8 +29,8 @@ from .objects import (
 )
 from .sides import Desired
 
-_REMOVAL = (Link, Netns, Rule, Route, Neighbour, FdbEntry, Address, Port, Sysctl)
-_DELETION = (Rule, Route, Neighbour, FdbEntry, Address, Sysctl, Port, Link, Netns)
+_REMOVAL = (Link, Netns, Rule, Route, Neighbour, FdbEntry, Address, Qdisc, Port, Sysctl)
+_DELETION = (Rule, Route, Neighbour, FdbEntry, Address, Qdisc, Sysctl, Port, Link, Netns)
 
 
 def removal(obj: KernelObject) -> tuple[int, bool]:
@@ -73,10 +74,12 @@ class Creation:
                 return 3
             case Link():
                 return 4
-            case Address():
+            case Qdisc():
                 return 6
-            case _:
+            case Address():
                 return 7
+            case _:
+                return 8
 
 
 def _is_base(obj: KernelObject) -> bool:

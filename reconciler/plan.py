@@ -27,6 +27,7 @@ from .objects import (
     Link,
     Netns,
     Port,
+    Qdisc,
     Route,
     Sysctl,
     Value,
@@ -319,6 +320,12 @@ class _Planner:
                     f"a {what} named '{desired.name}' exists that this topology did not make",
                     "remove or rename it, or choose another name in the file",
                 )
+            case Qdisc(), Qdisc(discipline=discipline, netns=where, link=link):
+                tc = f"tc -n {where}" if where and "/" not in where and ":" not in where else "tc"
+                return (
+                    f"a queueing discipline '{discipline}' is on link '{link}' that this topology did not set",
+                    f"remove it: {tc} qdisc del dev {link} root; or take the bandwidth and impairment out of the file",
+                )
             case ((Address() | Route()), _):
                 if not compare(desired, found.object) or self.is_inside_ours(desired):
                     return None
@@ -535,7 +542,7 @@ class _Planner:
         match obj:
             case Link(master=master):
                 return master is not None and self.is_ours(("link", obj.netns, master))
-            case Address():
+            case Address() | Qdisc():
                 return self.is_ours(("link", obj.netns, obj.link))
             case _:
                 return False

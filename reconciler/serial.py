@@ -16,11 +16,13 @@ from functools import lru_cache
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
+from . import marks
 from .errors import Mark
 from .model import Leases
 from .names import IFNAMSIZ
 from .objects import (
     HOST,
+    ROOT,
     Address,
     Bridge,
     BridgePort,
@@ -37,6 +39,7 @@ from .objects import (
     Netns,
     OtherKind,
     Port,
+    Qdisc,
     Route,
     Rule,
     Sysctl,
@@ -47,7 +50,8 @@ from .objects import (
 
 Data = dict[str, Any]
 _CLASSES: Mapping[str, type[Any]] = {
-    cls.kind_name: cls for cls in (Netns, Link, Port, Address, Route, Sysctl, Rule, Neighbour, FdbEntry)
+    cls.kind_name: cls
+    for cls in (Netns, Link, Port, Address, Route, Sysctl, Rule, Neighbour, FdbEntry, Qdisc)
 }
 _KINDS: Mapping[str, type[Any]] = {
     cls.name: cls for cls in (Bridge, Veth, Macvlan, Ipvlan, Vlan, Vxlan, Dummy)
@@ -101,8 +105,9 @@ def _from_data(data: Data) -> KernelObject:
         values["kind"] = _kind_from_data(_mapping(data["link_kind"]))
     if "port" in data:
         values["port"] = _checked(BridgePort(**data["port"]))
-    if "altnames" in values:
-        values["altnames"] = _texts(values["altnames"])
+    for name in ("altnames", "further"):
+        if name in values:
+            values[name] = _texts(values[name])
     obj: KernelObject = _checked(cls(**values))
     if isinstance(obj, Route):
         _check_families(obj)
@@ -135,6 +140,10 @@ def check_desired(obj: KernelObject) -> None:
             _can_be_made(kind)
             and (obj.mtu is None or obj.mtu <= _LARGEST_MTU)
             and (obj.mac is None or _is_unicast(obj.mac))
+        ):
+            return
+        case Qdisc(discipline=discipline, handle=handle, further=()) if (
+            marks.QDISCS.get(discipline or "") == handle
         ):
             return
         case Netns() | Address() | Port(master=str()) | Sysctl(value=str()) | Route(type=str()):
@@ -178,6 +187,7 @@ _KEY_PARTS: Mapping[str, tuple[str, ...]] = {
     "address": ("netns", "link", "address"),
     "route": ("netns", "to", "table", "metric"),
     "sysctl": ("netns", "path"),
+    "qdisc": ("netns", "link", "place"),
 }
 _NUMBERS = ("table", "metric")
 _DIGITS = 10
@@ -188,12 +198,16 @@ _PARAMETER = re.compile(r"net(/[A-Za-z0-9_.:@+-]+){2,}")
 _VALUE = re.compile(r"[\x20-\x7e\t]*")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _ALTNAME = re.compile(r"[\x21-\x2e\x30-\x7e]{1,127}")
+_CLASS = re.compile(r"[0-9a-f]{1,4}:[0-9a-f]{1,4}")
+_HANDLE = re.compile(r"[0-9a-f]{1,4}:")
 _LENGTH = re.compile(r"/[0-9]{1,3}$")
 _ADDRGEN = ("eui64", "none", "stable_secret", "random")
 _ROUTES = ("unicast", "blackhole", "unreachable", "prohibit")
 _MODES = ("bridge", "private", "vepa", "passthru", "source", "l2", "l3", "l3s")
 _FLAGS = ("bridge", "private", "vepa")
 _U32 = 2**32 - 1
+_S63 = 2**63 - 1
+_WHOLE = 10**9
 _S32 = 2**31 - 1
 _LARGEST_MTU = 65535
 _RESERVED = ("lo", "all", "default")  # what every namespace has, and two words of /proc/sys/net
@@ -274,6 +288,18 @@ _COMMON: _Checks = {
     "type": _ROUTES.__contains__,
     "action": str.isprintable,
     "kind": str.isprintable,
+    "place": lambda text: text == ROOT or _CLASS.fullmatch(text) is not None,
+    "handle": lambda text: _HANDLE.fullmatch(text) is not None,
+    "discipline": lambda text: text.isprintable() and len(text) < 16,
+    "further": lambda names: all(name.isprintable() for name in names),
+    "rate": _within(0, _S63),
+    "burst": _within(0, _S63),
+    "queue": _within(0, _U32),
+    "delay": _within(0, _S63),
+    "jitter": _within(0, _S63),
+    **dict.fromkeys(("correlation", "loss", "duplicate", "corrupt", "reorder"), _within(0, _WHOLE)),
+    "gap": _within(0, _U32),
+    "limit": _within(0, _U32),
     "path": _is_parameter,
     "value": lambda text: _VALUE.fullmatch(text) is not None,
 }

@@ -35,6 +35,8 @@ SECTIONS = (
     ("`options` of the bridge driver", "networks.*.options"),
     ("A sandbox: `sandboxes.NAME`", "sandboxes.*"),
     ("An endpoint: `endpoints.INTERFACE` of a sandbox", "sandboxes.*.endpoints.*"),
+    ("`bandwidth` of an endpoint", "sandboxes.*.endpoints.*.bandwidth"),
+    ("`impair` of an endpoint", "sandboxes.*.endpoints.*.impair"),
     ("A route: an entry of `routes` of a sandbox", "sandboxes.*.routes.*"),
 )
 
@@ -100,7 +102,7 @@ def _meaning(doc: fields.FieldDoc) -> str:
     parts = [doc.description]
     if doc.allowed:
         parts.append(f"One of {', '.join(_code(value) for value in doc.allowed)}.")
-    if doc.limits:
+    if doc.limits and doc.limits != f"must be {doc.type}":
         parts.append(f"{doc.limits[0].upper()}{doc.limits[1:]}.")
     if doc.examples:
         parts.append(f"Example: {', '.join(_code(example) for example in doc.examples)}.")

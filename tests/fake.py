@@ -29,6 +29,7 @@ from reconciler.objects import (
     Netns,
     OtherKind,
     Port,
+    Qdisc,
     Route,
     Sysctl,
     Veth,
@@ -139,6 +140,11 @@ class FakeKernel:
                     if (above := found.get(parent)) is not None and above.ours:
                         return True, above.origin
                 return obj.key in scope.claims, None
+            case Qdisc(link=link, discipline=discipline, handle=handle):
+                above = found.get(("link", obj.netns, link))
+                if above is None or not above.ours or marks.QDISCS.get(discipline or "") != handle:
+                    return False, None
+                return True, above.origin
             case _:
                 return False, None
 
@@ -191,7 +197,7 @@ class FakeKernel:
             self._make_peer(obj)
         elif isinstance(obj, Address):
             obj = replace(obj, permanent=True, secondary=self._is_secondary(obj))
-        elif there is not None and not isinstance(obj, Route):  # a route is replaced as a whole
+        elif there is not None and not isinstance(obj, Route | Qdisc):  # these are replaced as a whole
             obj = _over(there, obj)
         self.objects[obj.key] = obj
         if marked:

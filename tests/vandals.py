@@ -3,6 +3,9 @@
     {delete: link|address|route|netns, in: NETNS, …}        {set: link, in: NETNS, name: N, mtu|mac|up|master|stp|mode: V}
     {add: link|altname|address|route|netns, in: NETNS, …}   {write: PATH, in: NETNS, value: V}
 
+    {add|set: qdisc, link: L, handle: H, tc: WORDS, values: {…}}    the discipline at the root, in tc's words and in ours
+    {delete: qdisc, link: L}
+
 `in` is a namespace, absent for the host. A link is `name` and `type` (bridge, veth, or vlan with `parent` and `id`),
 an address `link` and `address`, a route `to`, `via` and `proto`.
 """
@@ -15,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.objects import (
     HOST,
+    ROOT,
     Address,
     Bridge,
     Ipvlan,
@@ -22,6 +26,7 @@ from reconciler.objects import (
     LinkRef,
     Macvlan,
     Netns,
+    Qdisc,
     Route,
     Sysctl,
     Veth,
@@ -47,6 +52,17 @@ def on_fake(kernel: FakeKernel, step: Step) -> None:
         case {"delete": "route", "to": to}:
             metric = METRIC[6 if ":" in to else 4]
             kernel.delete(("route", where, to, "254", str(step.get("metric", metric))))
+        case {"delete": "qdisc", "link": link}:
+            kernel.delete(("qdisc", where, link, ROOT))
+        case {"add": "qdisc", "link": link} | {"set": "qdisc", "link": link}:
+            kind, values = step["tc"].split()[0], dict(step.get("values", {}))
+            values["further"] = tuple(values.get("further", ()))
+            there = kernel.objects.get(("qdisc", where, link, ROOT))
+            if isinstance(there, Qdisc) and there.handle != step["handle"]:
+                kernel.delete(there.key)
+            kernel.put(
+                Qdisc(netns=where, link=link, place=ROOT, handle=step["handle"], discipline=kind, **values)
+            )
         case {"delete": "netns", "name": name}:
             kernel.delete(("netns", name))
         case {"set": "link", "name": name}:
@@ -113,6 +129,11 @@ def on_world(world: World, step: Step) -> None:
             run("addr", "del", address, "dev", link)
         case {"delete": "route", "to": to}:
             run("-6" if ":" in to else "-4", "route", "del", to)
+        case {"delete": "qdisc", "link": link}:
+            world.run("tc", "qdisc", "del", "dev", link, "root", netns=where)
+        case {"add": "qdisc", "link": link} | {"set": "qdisc", "link": link}:
+            words = ("root", "handle", step["handle"], *step["tc"].split())
+            world.run("tc", "qdisc", "replace", "dev", link, *words, netns=where)
         case {"delete": "netns", "name": name}:
             world.run("ip", "netns", "del", name)
         case {"set": "link", "name": name}:

@@ -16,6 +16,7 @@ from ..options import BridgeOptions
 from ..sides import Requirement
 from . import interface
 from .contract import Item, Member, Owner, Site, declare, network_origin
+from .shaping import shaping
 
 # What a new link has. It is asked for in so many words, so that taking a value out of the file brings it back.
 _MTU = 1500
@@ -78,6 +79,7 @@ class BridgeDriver:
             endpoint.mark,
             host_end,
             sandbox_end,
+            *shaping(endpoint, inner, outer),
             *interface.parameters(member, small=small),
             *interface.addresses(member),
         )

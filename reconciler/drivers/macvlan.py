@@ -15,6 +15,7 @@ from ..objects import HOST, Address, Link, LinkRef, Macvlan, Route
 from ..options import MacvlanOptions
 from . import interface, parent
 from .contract import Item, Member, Site, declare, network_origin
+from .shaping import shaping
 
 
 class MacvlanDriver:
@@ -44,7 +45,12 @@ class MacvlanDriver:
             addrgen=None if interface.has_v6(endpoint) else "none",
         )
         return declare(
-            member.origin, endpoint.mark, link, *interface.parameters(member), *interface.addresses(member)
+            member.origin,
+            endpoint.mark,
+            link,
+            *shaping(endpoint, link.ref, None),
+            *interface.parameters(member),
+            *interface.addresses(member),
         )
 
 

@@ -24,12 +24,14 @@ from ..objects import (
     LinkRef,
     Netns,
     Port,
+    Qdisc,
     Route,
     Sysctl,
     Veth,
 )
 from ..sides import Found, Observed, Scope
 from . import decode, kinds, wire
+from .qdisc import QdiscRecord
 
 _FORWARDING = 3
 LOOPBACK = 1
@@ -44,6 +46,7 @@ class Tables:
     links: list[decode.LinkRecord]
     addresses: list[decode.AddressRecord]
     routes: list[decode.RouteRecord]
+    qdiscs: list[QdiscRecord] = field(default_factory=list)
     sysctls: dict[str, str] = field(default_factory=dict)
     details: list[KernelObject] = field(default_factory=list)
     behind: dict[int, decode.LinkRecord] = field(default_factory=dict)
@@ -90,6 +93,8 @@ class _Assembly:
                 self.address(table.netns, address)
             for route in table.routes:
                 self.route(table.netns, route)
+            for qdisc in table.qdiscs:
+                self.qdisc(table.netns, qdisc)
             for path, value in table.sysctls.items():
                 self.add(Sysctl(netns=table.netns, path=path, value=value), ours=False)
             for obj in table.details:
@@ -256,6 +261,23 @@ class _Assembly:
         if ours:  # a foreign route can have the same place in front of it
             self.objects.pop(obj.key, None)
         self.add(obj, ours=ours, origin=origin)
+
+    def qdisc(self, where: str, record: QdiscRecord) -> None:
+        """Ours is what has our handle on a link of ours: inside a sandbox others may shape their own links as we do."""
+        device = self.name(where, record.index)
+        if device is None:
+            return
+        obj = Qdisc(
+            netns=where,
+            link=device,
+            place=record.place,
+            handle=record.handle,
+            discipline=record.kind,
+            **record.values,
+        )
+        above = self.objects.get(("link", where, device))
+        ours = above is not None and above.ours and record.ours
+        self.add(obj, ours=ours, origin=above.origin if ours and above is not None else None)
 
 
 def _port(record: decode.LinkRecord) -> BridgePort | None:

@@ -39,6 +39,7 @@ class LinkRecord:
     forward_delay: int | None = None
     isolated: bool | None = None
     hairpin: bool | None = None
+    qdisc: str = ""
     port_state: int | None = None
     data: bytes = b""
 
@@ -267,6 +268,7 @@ _LINK: Mapping[int, Handler] = {
     wire.IFLA_ADDRESS: _mac,
     wire.IFLA_MASTER: _u32("master"),
     wire.IFLA_GROUP: _u32("group"),
+    wire.IFLA_QDISC: _text("qdisc"),
     wire.IFLA_LINK: _u32("peer"),
     wire.IFLA_LINK_NETNSID: _s32("peer_nsid"),
     wire.IFLA_IFALIAS: _text("alias"),

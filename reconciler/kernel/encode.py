@@ -12,9 +12,23 @@ from typing import Protocol
 
 from .. import marks
 from ..errors import KernelError
-from ..objects import Address, Bridge, Dummy, Ipvlan, Link, LinkRef, Macvlan, Port, Route, Veth, Vlan, Vxlan
+from ..objects import (
+    Address,
+    Bridge,
+    Dummy,
+    Ipvlan,
+    Link,
+    LinkRef,
+    Macvlan,
+    Port,
+    Qdisc,
+    Route,
+    Veth,
+    Vlan,
+    Vxlan,
+)
 from ..plan import Action, Change
-from . import linkinfo, wire
+from . import linkinfo, qdisc, wire
 from .netlink import Message
 
 _ROUTE_NUMBERS = {word: number for number, word in wire.ROUTE_TYPES.items()}
@@ -57,6 +71,8 @@ def messages(change: Change, lookup: Lookup) -> list[Message]:
             return [_address(address, action, lookup)]
         case action, Route() as route:
             return [_route(route, action, lookup)]
+        case action, Qdisc() as held:
+            return [_qdisc(held, action, lookup.index(held.link))]
         case action, other:
             raise KernelError(f"no way to {action.value} a {other.kind_name} by netlink", errno=95)
 
@@ -255,3 +271,13 @@ def _route(route: Route, action: Action, lookup: Lookup) -> Message:
             return Message(wire.RTM_NEWROUTE, wire.NLM_F_CREATE | wire.NLM_F_REPLACE, body)
         case Action.DELETE:
             return Message(wire.RTM_DELROUTE, 0, body)
+
+
+def _qdisc(held: Qdisc, action: Action, index: int) -> Message:
+    match action:
+        case Action.CREATE:
+            return qdisc.change(held, index, wire.NLM_F_CREATE | wire.NLM_F_EXCL)
+        case Action.UPDATE:
+            return qdisc.change(held, index, 0)
+        case Action.DELETE:
+            return qdisc.delete(held, index)

@@ -27,6 +27,7 @@ from .netlink import CHUNK, Failure, Message, Reply, Socket
 
 _DOOMED = 0x53000000
 _KEPT = 512
+_GONE = (errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENOENT)
 Note = Callable[[Mapping[Key, str]], None]
 
 
@@ -356,11 +357,7 @@ class _Batch:
             if not failed:
                 continue
             failure = refused[failed[0]]
-            if change.action is Action.DELETE and failure.errno in (
-                errno.ENODEV,
-                errno.ESRCH,
-                errno.EADDRNOTAVAIL,
-            ):
+            if change.action is Action.DELETE and failure.errno in _GONE:
                 continue  # gone already: what was wanted
             self.failures[change.key] = explain(change, failure)
             if change.action is Action.CREATE and isinstance(change.object, Link) and failed[0] != numbers[0]:

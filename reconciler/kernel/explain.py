@@ -14,6 +14,7 @@ from ..objects import (
     Neighbour,
     Netns,
     Port,
+    Qdisc,
     Route,
     Rule,
     Sysctl,
@@ -48,6 +49,15 @@ _BY_KIND = {
     ("sysctl", errno.EINVAL): "the kernel does not accept this value for the parameter",
     ("sysctl", errno.EACCES): "the parameter is read-only, or cannot be set inside a namespace",
     ("sysctl", errno.ENOENT): "this kernel or namespace has no such parameter; remove the line",
+    (
+        "qdisc",
+        errno.ENOENT,
+    ): "this kernel lacks the queueing discipline, or the link was changed meanwhile; load its module: modprobe sch_netem, or sch_tbf",
+    (
+        "qdisc",
+        errno.EEXIST,
+    ): "somebody gave the link a queueing discipline meanwhile; run `reconciler plan` to see it",
+    ("qdisc", errno.EINVAL): "a value is out of the range that this kernel accepts",
     ("netns", errno.EEXIST): "the netns directory already holds an entry of that name; look at /run/netns",
     ("netns", errno.ENOSPC): "the limit of namespaces is reached; see /proc/sys/user/max_net_namespaces",
 }
@@ -84,5 +94,7 @@ def describe(obj: KernelObject) -> str:
             return f"neighbour {obj.address} on '{obj.link}'{where}"
         case FdbEntry():
             return f"forwarding entry {obj.mac} on '{obj.link}'{where}"
+        case Qdisc():
+            return f"queueing discipline {obj.discipline} on '{obj.link}'{where}"
         case Sysctl():
             return f"parameter {obj.path.replace('/', '.')}{where}"

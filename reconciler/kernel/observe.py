@@ -17,11 +17,12 @@ from ..errors import KernelError
 from ..model import IPNetwork
 from ..objects import HOST
 from ..sides import Observed, Scope
-from . import assemble, decode, details, encode, kinds, netns, sysctl, wire
+from . import assemble, decode, details, encode, kinds, netns, qdisc, sysctl, wire
 from .assemble import Tables
 from .netlink import Failure, Message, Socket
 
 _LINK_DUMP = wire.IFINFO.pack(0, 0, 0, 0, 0) + wire.u32(wire.IFLA_EXT_MASK, wire.RTEXT_FILTER_SKIP_STATS)
+_UNSHAPED = ("noqueue", "noop", "")
 _ADDRESS_DUMP = wire.IFADDR.pack(0, 0, 0, 0, 0)
 
 
@@ -121,10 +122,11 @@ def _read(
         links = [decode.link(reply) for reply in sock.dump(wire.RTM_GETLINK, _LINK_DUMP)]
         addresses = [decode.address(reply) for reply in sock.dump(wire.RTM_GETADDR, _ADDRESS_DUMP)]
         routes = _routes(sock, protocol=None if all_routes else marks.PROTOCOL)
+        qdiscs = _qdiscs(sock) if scope.foreign or any(_is_shaped(each) for each in links) else []
         known = {record.index: record.name for record in links}
         more = details.read(name, sock, known) if scope.foreign else []
         behind = _behind(sock, links, host)
-    return Tables(name, links, addresses, routes, values, more, behind)
+    return Tables(name, links, addresses, routes, qdiscs, values, more, behind)
 
 
 def _behind(
@@ -157,6 +159,16 @@ def _link_elsewhere(record: decode.LinkRecord) -> Message:
     where = wire.s32(wire.IFLA_TARGET_NETNSID, record.peer_nsid or 0)
     mask = wire.u32(wire.IFLA_EXT_MASK, wire.RTEXT_FILTER_SKIP_STATS)
     return Message(wire.RTM_GETLINK, 0, wire.IFINFO.pack(0, 0, record.peer or 0, 0, 0) + where + mask)
+
+
+def _is_shaped(record: decode.LinkRecord) -> bool:
+    """Whether a link that some topology made sends by other rules than it was born with: only then is it worth a look."""
+    return record.qdisc not in _UNSHAPED and marks.owner(record.alias) is not None
+
+
+def _qdiscs(sock: Socket) -> list[qdisc.QdiscRecord]:
+    records = (qdisc.decode(reply) for reply in sock.dump(wire.RTM_GETQDISC, wire.TCMSG.pack(0, 0, 0, 0, 0)))
+    return [record for record in records if record is not None]
 
 
 def _routes(sock: Socket, protocol: int | None) -> list[decode.RouteRecord]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ..errors import Mark
-from ..objects import HOST, Address, Link, Netns, Port, Route, Sysctl
+from ..objects import HOST, Address, Link, Netns, Port, Qdisc, Route, Sysctl
 from ..plan import Action, AttributeChange, Cause, Change, Plan
 from ..sides import Desired
 from . import words
@@ -100,7 +100,7 @@ def _verb(changes: Sequence[Change]) -> Verb:
     actions = [change.action for change in things]
     created, deleted = Action.CREATE in actions, Action.DELETE in actions
     lost = any(c.action is Action.CREATE and c.cause is Cause.DEPENDENCY for c in things)
-    if (created and deleted) or lost or any(change.replaces for change in changes):
+    if (created and deleted) or lost or any(change.replaces for change in things):
         return Verb.REPLACE
     if created:
         return Verb.CREATE
@@ -118,7 +118,11 @@ def summary(entry: Entry, desired: Desired | None) -> str:
     if "/endpoint/" in entry.address:
         master = next((link.master for link in links if link.master), None)
         on = f"on {_network(master, desired)}" if master else ""
-        return " ".join(part for part in (", ".join(addresses), on) if part)
+        where = " ".join(part for part in (", ".join(addresses), on) if part)
+        shaped = [
+            f"{_shaping(obj, entry.address)} {words.effect(obj)}" for obj in after if isinstance(obj, Qdisc)
+        ]
+        return ", ".join(part for part in (where, *shaped) if part)
     parts = [words.object_name(obj) for obj in after if isinstance(obj, Netns | Link)] + addresses
     parts += [f"mtu {link.mtu}" for link in links if link.mtu not in (None, words.USUAL_MTU)]
     for kind, noun in ((Route, "route"), (Sysctl, "parameter")):
@@ -207,6 +211,10 @@ def _change_rows(change: Change) -> list[Row]:
             return [
                 Row(words.parameter(path), _held(change.before), _held(change.after), _sysctl_note(change))
             ]
+        case Qdisc() as qdisc, Action.CREATE | Action.DELETE:
+            before = words.effect(change.before) if isinstance(change.before, Qdisc) else "none"
+            after = words.effect(change.after) if isinstance(change.after, Qdisc) else "none"
+            return [Row(_shaping(qdisc, change.origin), before, after, note(change.cause))]
         case Port(name=name), Action.DELETE:
             return [Row(f"port {safe(name)}", _held(change.before), "none", note(change.cause))]
         case obj, Action.CREATE | Action.DELETE if not change.attributes and not isinstance(
@@ -238,6 +246,13 @@ def _route(change: Change) -> Route:
     return change.object
 
 
+def _shaping(qdisc: Qdisc, origin: str) -> str:
+    """What a queueing discipline is to its endpoint: the key of the file that asks for it."""
+    if qdisc.discipline == "netem":
+        return "impair"
+    return "egress" if origin.endswith(f"/endpoint/{qdisc.link}") else "ingress"
+
+
 def _held(obj: object) -> str:
     match obj:
         case Sysctl(value=held):
@@ -262,6 +277,8 @@ def _label(change: Change, attribute: str) -> str:
             return f"address {address} {name}"
         case Route():
             return f"route {words.destination(_route(change))} {name}"
+        case Qdisc() as qdisc:
+            return f"{_shaping(qdisc, change.origin)} {name}"
         case Port(name=port):
             return f"port {safe(port)} {name}"
         case _:

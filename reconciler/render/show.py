@@ -16,6 +16,7 @@ from ..objects import (
     Neighbour,
     Netns,
     Port,
+    Qdisc,
     Route,
     Rule,
     Sysctl,
@@ -23,7 +24,7 @@ from ..objects import (
 from . import words
 from .style import Style, columns, counted, natural, safe
 
-_KINDS = (Link, Port, Address, Route, Rule, Neighbour, FdbEntry, Sysctl, Netns)
+_KINDS = (Link, Port, Qdisc, Address, Route, Rule, Neighbour, FdbEntry, Sysctl, Netns)
 _ORDER: dict[type, int] = {kind: place for place, kind in enumerate(_KINDS)}
 
 
@@ -92,6 +93,8 @@ def _what(obj: KernelObject) -> str:
             return f"neighbour {obj.address}"
         case FdbEntry():
             return f"forwarding {obj.mac}"
+        case Qdisc():
+            return f"qdisc {safe(obj.discipline or '')} {safe(obj.handle)}"
         case Sysctl():
             return f"parameter {words.parameter(obj.path)}"
         case Netns():
@@ -115,6 +118,8 @@ def _value(obj: KernelObject) -> str:
         case FdbEntry():
             learned = ", learned" if obj.learned else ""
             return f"behind {obj.dst or safe(obj.link)}{learned}"
+        case Qdisc():
+            return words.qdisc(obj)
         case Sysctl():
             return words.value("value", obj.value)
         case Netns():

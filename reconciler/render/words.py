@@ -6,6 +6,8 @@ called a mark. Every text that comes from a file or from the kernel passes throu
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from ..objects import (
     HOST,
     Address,
@@ -15,6 +17,7 @@ from ..objects import (
     Neighbour,
     Netns,
     Port,
+    Qdisc,
     Route,
     Rule,
     Sysctl,
@@ -38,7 +41,15 @@ _NAMES = {
     "local": "tunnel end",
     "udp_port": "UDP port",
     "proxy": "answers ARP itself",
+    "discipline": "queueing discipline",
+    "further": "other settings",
+    "corrupt": "corruption",
+    "duplicate": "duplication",
+    "reorder": "reordering",
 }
+_TIMES = ("delay", "jitter")
+_SHARES = ("correlation", "loss", "duplicate", "corrupt", "reorder")
+_SIZES = ("burst", "queue")
 _HUNDREDTHS = ("ageing_time", "forward_delay")
 USUAL_MTU = 1500
 _VERBS = {Action.CREATE: "create", Action.UPDATE: "change", Action.DELETE: "delete"}
@@ -58,6 +69,14 @@ def value(attribute: str, held: Value) -> str:
             return "yes" if held else "no"
         case int() if attribute in _HUNDREDTHS:
             return f"{held / 100:g} s"
+        case int() if attribute in _TIMES:
+            return _scaled(held, 1000, ("ns", "us", "ms", "s"))
+        case int() if attribute in _SHARES:
+            return f"{held / 10**7:.7f}".rstrip("0").rstrip(".") + "%"
+        case int() if attribute in _SIZES:
+            return _scaled(held, 1024, ("bytes", "KiB", "MiB", "GiB"))
+        case int() if attribute == "rate":
+            return _scaled(held * 8, 1000, ("bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"))
         case int() if attribute == "group":
             return hex(held)
         case (str(netns), str(name)) if attribute in ("peer", "parent"):
@@ -66,6 +85,13 @@ def value(attribute: str, held: Value) -> str:
             return safe(", ".join(held))
         case _:
             return safe(str(held))
+
+
+def _scaled(held: int, step: int, units: Sequence[str]) -> str:
+    """In the largest unit that leaves at least one of it; three decimals at most."""
+    power = next((n for n in range(len(units) - 1, 0, -1) if held >= step**n), 0)
+    number = f"{held / step**power:.3f}".rstrip("0").rstrip(".") if power else str(held)
+    return f"{number} {units[power]}"
 
 
 def parameter(path: str) -> str:
@@ -91,10 +117,36 @@ def object_name(obj: KernelObject) -> str:
             return f"rule {obj.priority}{where}"
         case Neighbour():
             return f"neighbour {obj.address} on {safe(obj.link)}{where}"
+        case Qdisc():
+            return f"queueing discipline {safe(obj.discipline or '')} on {safe(obj.link)}{where}"
         case FdbEntry():
             return f"forwarding entry {obj.mac} on {safe(obj.link)}{where}"
         case Sysctl():
             return f"parameter {parameter(obj.path)}{where}"
+
+
+def effect(obj: Qdisc) -> str:
+    """What a queueing discipline does to packets in few words: `10 Mbit/s`, `delay 20 ms, loss 1%`."""
+    if obj.rate is not None:
+        return value("rate", obj.rate)
+    return _settings(obj, (*_TIMES, *_SHARES)) or safe(obj.discipline or "none")
+
+
+def qdisc(obj: Qdisc) -> str:
+    """Everything that a queueing discipline does to packets."""
+    names = ("rate", "burst", "queue", *_TIMES, *_SHARES, "gap", "limit")
+    parts = (f"on {safe(obj.link)}", _settings(obj, names), *map(safe, obj.further or ()))
+    return ", ".join(part for part in parts if part)
+
+
+def _settings(obj: Qdisc, names: Iterable[str]) -> str:
+    """What it is told, without the zeros."""
+    told = [
+        f"{attribute_name(name)} {value(name, held)}"
+        for name in names
+        if (held := getattr(obj, name)) not in (None, 0)
+    ]
+    return ", ".join(told)
 
 
 def rule(obj: Rule) -> str:

@@ -14,6 +14,7 @@ from ..options import BridgeOptions
 from . import fields
 from .endpoints import EndpointDraft
 from .networks import MIN_V6_MTU, Draft
+from .shaping import Where, read_bandwidth, read_impairment
 
 
 def finish_endpoints(
@@ -40,6 +41,7 @@ def finish_endpoints(
                 macs.derive(draft.network, mac, draft.key, draft.mark)
         _check_mtu(draft, addresses, found)
         _check_ipv6_stays(draft, addresses, found)
+        where = _where(draft)
         result.append(
             Endpoint(
                 name=draft.name,
@@ -50,6 +52,8 @@ def finish_endpoints(
                 gateway_priority=fields.number(draft.source, "gateway_priority") or 0,
                 sysctls={setting.path: setting.value for setting in draft.settings},
                 mark=draft.mark,
+                bandwidth=read_bandwidth(draft.source, where, found),
+                impairment=read_impairment(draft.source, where, found),
             )
         )
     return result
@@ -61,6 +65,14 @@ def _no_mac(draft: EndpointDraft, network: Draft) -> Diagnostic:
     related = ((f"the {driver} driver is chosen here", network.source.value_mark("driver")),)
     hint = f"remove 'mac': with {driver} every endpoint has the MAC address of the parent"
     return Diagnostic("conflict", message, draft.source.key_mark("mac"), hint, related)
+
+
+def _where(draft: EndpointDraft) -> Where:
+    """An endpoint whose network is unknown counts as one that can be limited: that is told already."""
+    if draft.network is None:
+        return Where(draft.key, _mtu(draft), "", outer_end=True)
+    ends = draft.network.options.traits.host_ends
+    return Where(draft.key, _mtu(draft), draft.network.driver, outer_end=ends)
 
 
 class _Macs:

@@ -51,6 +51,11 @@ class Draft:
     broken: bool = False
 
     @property
+    def driver(self) -> str:
+        """The driver that realises it."""
+        return fields.text(self.source, "driver") or "bridge"
+
+    @property
     def internal(self) -> bool:
         """Whether no default route may lead through it."""
         return fields.flag(self.source, "internal")
@@ -79,7 +84,7 @@ class Draft:
         """The network as the model has it."""
         return Network(
             name=self.name,
-            driver=fields.text(self.source, "driver") or "bridge",
+            driver=self.driver,
             subnets=tuple(self.subnets),
             internal=self.internal,
             mtu=self.mtu,

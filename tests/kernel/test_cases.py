@@ -35,8 +35,16 @@ def check_fact(world: World, fact: Mapping[str, Any]) -> None:
             assert world.sysctl(name, netns=fact.get("in")) == value
         case {"link": name}:
             check_link(world, name, fact)
+        case {"qdisc": link, "is": wanted}:
+            assert qdiscs(world, link, fact.get("in")) == wanted
         case _:
             raise AssertionError(f"no such fact: {fact}")
+
+
+def qdiscs(world: World, link: str, netns: str | None) -> list[str]:
+    """The queueing disciplines of a link as `tc qdisc show` has them, from the root, without what says nothing."""
+    shown = world.run("tc", "qdisc", "show", "dev", link, netns=netns).stdout.splitlines()
+    return [line.replace(" refcnt 2", "").strip() for line in shown]
 
 
 def check_link(world: World, name: str, fact: Mapping[str, Any]) -> None:

@@ -21,12 +21,18 @@ class Reach:
     silent: tuple[tuple[str, str], ...] = ()
     default_v4: tuple[str, ...] = ()
     default_v6: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 EXPECTED = {
     "quickstart": Reach(
         pings=(("alice", "10.10.0.3"), ("carol", "10.10.0.2"), ("bob", "10.10.0.1")),
         default_v4=("alice", "bob", "carol"),
+    ),
+    "lossy-wan": Reach(
+        pings=(("hq", "10.62.0.10"), ("branch", "10.61.0.10")),
+        default_v4=("hq", "branch"),
+        needs=("netem", "tbf"),
     ),
     "routed-lab": Reach(
         pings=(
@@ -72,7 +78,13 @@ def test_every_example_is_expected_to_do_something() -> None:
     assert {path.stem for path in EXAMPLES} == set(EXPECTED)
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=pytest.mark.needs(*EXPECTED.get(path.stem, Reach()).needs))
+        for path in EXAMPLES
+    ],
+)
 def test_example(world: World, path: Path) -> None:
     """Applied it gives the reachability that it describes; a second apply is silent; destroy leaves no trace."""
     name, reach = path.stem, EXPECTED[path.stem]

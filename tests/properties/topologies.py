@@ -21,6 +21,7 @@ from reconciler.objects import (
     Link,
     LinkRef,
     Netns,
+    Qdisc,
     Route,
     Sysctl,
     Veth,
@@ -91,6 +92,11 @@ def _endpoint(draw: st.DrawFn, network: str, body: dict[str, Any], free: set[str
         endpoint["mtu"] = draw(st.sampled_from([1300, 1400]))
     if draw(st.integers(0, 4)) == 0:
         endpoint["sysctls"] = {"net.ipv4.conf.IFNAME.rp_filter": draw(st.sampled_from([0, 2]))}
+    if draw(st.integers(0, 3)) == 0:
+        limits = ["10mbit", {"egress": "1gbit", "burst": "2mb"}, {"ingress": "500kbit", "latency": "1s"}]
+        endpoint["bandwidth"] = draw(st.sampled_from(limits))
+    if draw(st.integers(0, 3)) == 0:
+        endpoint["impair"] = draw(st.sampled_from([{"loss": "1%"}, {"delay": "20ms", "jitter": "5ms"}]))
     if draw(st.integers(0, 4)) == 0:
         endpoint["gateway_priority"] = draw(st.sampled_from([-1, 5]))
     return endpoint if len(endpoint) > 1 else network
@@ -175,7 +181,19 @@ def furnish(kernel: FakeKernel) -> dict[Key, KernelObject]:
 VANDALISM = st.lists(
     st.tuples(
         st.sampled_from(
-            ["delete", "mtu", "down", "mac", "loose", "stolen", "stp", "parameter", "address", "route"]
+            [
+                "delete",
+                "mtu",
+                "down",
+                "mac",
+                "loose",
+                "stolen",
+                "stp",
+                "parameter",
+                "address",
+                "route",
+                "slower",
+            ]
         ),
         st.integers(0, 1000),
     ),
@@ -198,6 +216,8 @@ def _fits(what: str, kernel: FakeKernel, key: Key) -> bool:
         return not spared and (not isinstance(obj, Address | Route) or key in kernel.marked)
     if what == "parameter":
         return isinstance(obj, Sysctl)
+    if what == "slower":
+        return isinstance(obj, Qdisc)
     if not isinstance(obj, Link) or obj.alias is None:
         return False
     if what in ("loose", "stolen"):
@@ -212,6 +232,9 @@ def _harm(kernel: FakeKernel, what: str, key: Key) -> None:
             kernel.delete(key)
         case "parameter", Sysctl():
             kernel.objects[key] = replace(obj, value="7")
+        case "slower", Qdisc():
+            limited = obj.discipline == "tbf"
+            kernel.objects[key] = replace(obj, rate=1) if limited else replace(obj, delay=1, loss=1)
         case "address", Link():
             kernel.put(Address(netns=obj.netns, link=obj.name, address="10.77.0.7/24"))
         case "route", Link():

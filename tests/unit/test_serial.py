@@ -27,6 +27,7 @@ from reconciler.objects import (
     Netns,
     OtherKind,
     Port,
+    Qdisc,
     Route,
     Rule,
     Sysctl,
@@ -96,6 +97,19 @@ _MADE = (
     | st.builds(Port, netns=_NETNS, name=_INTERFACES, master=_some(_INTERFACES))
     | st.builds(Address, netns=_NETNS, link=_INTERFACES, address=_INTERFACE_ADDRESSES)
     | _NETWORKS.flatmap(_routes)
+    | st.builds(
+        Qdisc,
+        netns=_NETNS,
+        link=_INTERFACES,
+        place=st.sampled_from(["root", "7c01:1"]),
+        handle=st.sampled_from(["7c01:", "7c02:"]),
+        discipline=st.sampled_from(["tbf", "netem"]),
+        further=_some(st.just(())),
+        rate=_some(st.integers(0, 2**40)),
+        delay=_some(_U32),
+        loss=_some(st.integers(0, 10**9)),
+        limit=_some(_U32),
+    )
     | st.builds(
         Sysctl,
         netns=_NETNS,
