@@ -98,6 +98,12 @@ def get_link(name: str) -> Message:
     return Message(wire.RTM_GETLINK, 0, _link_header() + mask + wire.text(wire.IFLA_IFNAME, name))
 
 
+def get_link_by_index(index: int) -> Message:
+    """Ask for one link by number."""
+    mask = wire.u32(wire.IFLA_EXT_MASK, wire.RTEXT_FILTER_SKIP_STATS)
+    return Message(wire.RTM_GETLINK, 0, wire.IFINFO.pack(AF_UNSPEC, 0, index, 0, 0) + mask)
+
+
 def get_nsid(fd: int) -> Message:
     """Ask for the number that the socket's namespace has for the one behind `fd`."""
     return Message(wire.RTM_GETNSID, 0, _ANY_FAMILY + wire.u32(wire.NETNSA_FD, fd))

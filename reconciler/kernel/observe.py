@@ -1,15 +1,18 @@
-"""One look at the kernel: dumps of every namespace in scope. Reads only; `assemble` makes sense of what it read.
+"""Looks at the kernel: dumps of every namespace in scope. Reads only; `assemble` makes sense of what it read.
 
 The order matters: the host's links first, then each namespace, then the namespace numbers by which the host's veth
 ends name their peers, so that a number that appears meanwhile leads nowhere instead of to the wrong place.
+
+An `Observer` keeps what it read, and reads only that again of which somebody knows that it may have changed. The
+result is the same as that of a first look; whoever says what is stale answers for it.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import ExitStack, nullcontext
-from dataclasses import replace
+from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
 from .. import marks, names
@@ -23,25 +26,96 @@ from .netlink import Failure, Message, Socket
 
 _LINK_DUMP = wire.IFINFO.pack(0, 0, 0, 0, 0) + wire.u32(wire.IFLA_EXT_MASK, wire.RTEXT_FILTER_SKIP_STATS)
 _UNSHAPED = ("noqueue", "noop", "")
+_FEW = 64  # links that are cheaper to ask for one by one than in a dump of all
 _ADDRESS_DUMP = wire.IFADDR.pack(0, 0, 0, 0, 0)
 
 
 def observe(scope: Scope) -> Observed:
     """Everything in `scope`. Raises KernelError when the kernel cannot be read consistently."""
-    with ExitStack() as open_fds:
-        fds, same = _open_all(scope, open_fds)
-        wanted = _sysctls_by_netns(scope)
-        back = open_fds.enter_context(netns.home())
-        tables: dict[str, Tables] = {}
-        for name, fd in fds.items():  # the host comes first
-            host = tables[HOST].links if HOST in tables else ()
-            tables[name] = _read(name, fd, back, scope, wanted.get(name, ()), host)
-        peers = _peer_namespaces(fds, tables)
-    unnamed = netns.entries(names.netns(scope.topology, ""))
-    observed = assemble.assemble(scope, tables, peers)
-    return replace(
-        observed, orphans=frozenset(unnamed) - set(tables), same=same, unknown=_unknown(wanted, set(fds))
-    )
+    return Observer().observe(scope, EVERYTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """What may have changed since the last look: namespaces as a whole, and links of the host by their index."""
+
+    namespaces: frozenset[str] = frozenset()
+    links: frozenset[int] = frozenset()
+    everything: bool = False
+
+    def __or__(self, other: Stale) -> Stale:
+        return Stale(
+            self.namespaces | other.namespaces,
+            self.links | other.links,
+            self.everything or other.everything,
+        )
+
+    def __bool__(self) -> bool:
+        return self.everything or bool(self.namespaces) or bool(self.links)
+
+
+EVERYTHING = Stale(everything=True)
+
+
+class Observer:
+    """Looks, and remembers what it saw. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._scope: Scope | None = None
+        self._tables: dict[str, Tables] = {}
+        self._inodes: dict[str, int] = {}
+        self._peers: dict[int, str] = {}
+
+    @property
+    def tables(self) -> Mapping[str, Tables]:
+        """What the last look read, by namespace."""
+        return self._tables
+
+    @property
+    def peers(self) -> Mapping[int, str]:
+        """Which namespace each number of the host stands for, as far as there are numbers."""
+        return self._peers
+
+    def observe(self, scope: Scope, stale: Stale) -> Observed:
+        """Everything in `scope`, of which only what is stale or new is read."""
+        with ExitStack() as open_fds:
+            fds, same = _open_all(scope, open_fds)
+            wanted = _sysctls_by_netns(scope)
+            back = open_fds.enter_context(netns.home())
+            inodes = {name: os.fstat(fd).st_ino for name, fd in fds.items()}
+            known = self._known(scope, stale, inodes)
+            tables: dict[str, Tables] = {}
+            for name, fd in fds.items():  # the host comes first
+                host = tables[HOST].links if HOST in tables else ()
+                kept = known.get(name)
+                tables[name] = (
+                    kept if kept is not None else _read(name, fd, back, scope, wanted.get(name, ()), host)
+                )
+            if inodes != self._inodes or HOST not in known:
+                self._peers = _peer_namespaces(fds, tables)
+        self._scope, self._tables, self._inodes = scope, tables, inodes
+        unnamed = netns.entries(names.netns(scope.topology, ""))
+        observed = assemble.assemble(scope, tables, self._peers)
+        return replace(
+            observed, orphans=frozenset(unnamed) - set(tables), same=same, unknown=_unknown(wanted, set(fds))
+        )
+
+    def _known(self, scope: Scope, stale: Stale, inodes: Mapping[str, int]) -> dict[str, Tables]:
+        """What needs no reading: of the same scope, of the same namespace behind the name, and not stale."""
+        if stale.everything or scope != self._scope:
+            return {}
+        known = {
+            name: table
+            for name, table in self._tables.items()
+            if name not in stale.namespaces and inodes.get(name) == self._inodes[name]
+        }
+        if stale.links and HOST in known:
+            if len(stale.links) > _FEW:
+                del known[HOST]
+            else:
+                paths = _sysctls_by_netns(scope).get(HOST, ())
+                known[HOST] = _reread(known[HOST], stale.links, scope, paths)
+        return known
 
 
 def host_prefixes(topology: str) -> list[IPNetwork]:
@@ -127,6 +201,26 @@ def _read(
         more = details.read(name, sock, known) if scope.foreign else []
         behind = _behind(sock, links, host)
     return Tables(name, links, addresses, routes, qdiscs, values, more, behind)
+
+
+def _reread(table: Tables, indexes: Collection[int], scope: Scope, paths: Iterable[str]) -> Tables:
+    """The host with a few of its links, and their addresses, read again; routes are few, and all of them are."""
+    with Socket() as sock:
+        links = [record for record in table.links if record.index not in indexes]
+        answers = sock.query([encode.get_link_by_index(index) for index in sorted(indexes)])
+        links += [
+            decode.link(answer) for answer in answers if not isinstance(answer, Failure)
+        ]  # else it is gone
+        addresses = [record for record in table.addresses if record.index not in indexes]
+        for index in sorted(indexes):
+            body = wire.IFADDR.pack(0, 0, 0, 0, index)  # the kernel filters by it (strict checking)
+            with suppress(KernelError):  # ENODEV: the link is gone
+                addresses += [decode.address(reply) for reply in sock.dump(wire.RTM_GETADDR, body)]
+        routes = _routes(sock, protocol=None if HOST in scope.given else marks.PROTOCOL)
+        qdiscs = _qdiscs(sock) if scope.foreign or any(_is_shaped(each) for each in links) else []
+    links.sort(key=lambda record: record.index)
+    values = {path: held for path in paths if (held := sysctl.read(path)) is not None}
+    return replace(table, links=links, addresses=addresses, routes=routes, qdiscs=qdiscs, sysctls=values)
 
 
 def _behind(
