@@ -82,6 +82,21 @@ class MacvlanOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class IpvlanOptions:
+    """Options of the ipvlan driver. `vlan` is set when the name of `parent` says that it is a VLAN link."""
+
+    parent: str
+    vlan: int | None = None
+    mode: str = "l2"
+    flag: str = "bridge"
+
+    @property
+    def traits(self) -> Traits:
+        """Everybody has the parent's MAC address; above layer 2 the parent is the router, and needs no address."""
+        return Traits(own_macs=False, routes_on_link=self.mode != "l2", shared_segment=True)
+
+
+@dataclass(frozen=True, slots=True)
 class NullOptions:
     """The null driver has no options."""
 
@@ -99,4 +114,4 @@ class PluginOptions:
     traits: Traits = Traits()
 
 
-Options = BridgeOptions | MacvlanOptions | NullOptions | PluginOptions
+Options = BridgeOptions | MacvlanOptions | IpvlanOptions | NullOptions | PluginOptions

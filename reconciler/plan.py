@@ -37,6 +37,7 @@ from .objects import (
     parents,
 )
 from .sides import Declared, Desired, Found, Observed, Requirement
+from .tenants import Tenants
 
 
 class Action(Enum):
@@ -195,6 +196,7 @@ class _Planner:
             if isinstance(found.object, Link) and not found.ours
             for name in (found.object.name, *(found.object.altnames or ()))
         }
+        self.tenants = Tenants(observed.objects.values())
         self.lost = Lost({key: found.object for key, found in observed.objects.items()})
 
     # -- the declared side -------------------------------------------------------------------------------------
@@ -208,6 +210,8 @@ class _Planner:
                 self.stand_in(key, declared, found.object)
             elif isinstance(declared.object, Link) and (taken := self.taken_name(declared.object)):
                 self.conflict(declared, *taken)
+            elif isinstance(declared.object, Link) and (problem := self.tenants.problem(declared.object)):
+                self.conflict(declared, *problem)
             elif found is None:
                 self.create_missing(key, declared)
             elif not found.ours and (problem := self.foreign_problem(declared.object, found)):

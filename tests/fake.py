@@ -23,6 +23,7 @@ from reconciler.objects import (
     Address,
     Bridge,
     BridgePort,
+    Ipvlan,
     KernelObject,
     Key,
     Link,
@@ -204,6 +205,7 @@ class FakeKernel:
             self.marked.add(obj.key)
         if isinstance(obj, Link):
             self.fit_ipv6(obj)
+            self.share_mode(obj)
 
     def fit_ipv6(self, link: Link) -> None:
         """Below 1,280 bytes a link has no IPv6, and gets it back as on a new link (addrconf_notify)."""
@@ -218,6 +220,15 @@ class FakeKernel:
             here = isinstance(obj, Sysctl) and obj.netns == link.netns
             if here and key[2].startswith(f"net/ipv6/conf/{link.name}/"):
                 del self.objects[key]
+
+    def share_mode(self, link: Link) -> None:
+        """Mode and flag are those of the parent: what one ipvlan link has, all on its parent have (ipvlan_main.c)."""
+        if not isinstance(link.kind, Ipvlan):
+            return
+        for key, obj in list(self.objects.items()):
+            if isinstance(obj, Link) and isinstance(obj.kind, Ipvlan) and obj.kind.parent == link.kind.parent:
+                kind = replace(obj.kind, mode=link.kind.mode, flag=link.kind.flag)
+                self.objects[key] = replace(obj, kind=kind)
 
     def delete(self, key: Key) -> None:
         """Delete an object and what goes with it."""

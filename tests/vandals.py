@@ -6,8 +6,8 @@
     {add|set: qdisc, link: L, handle: H, tc: WORDS, values: {…}}    the discipline at the root, in tc's words and in ours
     {delete: qdisc, link: L}
 
-`in` is a namespace, absent for the host. A link is `name` and `type` (bridge, veth, or vlan with `parent` and `id`),
-an address `link` and `address`, a route `to`, `via` and `proto`.
+`in` is a namespace, absent for the host. A link is `name` and `type` (bridge, veth, vlan with `parent` and `id`, or
+ipvlan with `parent` and `mode`), an address `link` and `address`, a route `to`, `via` and `proto`.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ def on_fake(kernel: FakeKernel, step: Step) -> None:
             assert isinstance(link, Link)
             kernel.objects[link.key] = _changed(link, step)
             kernel.fit_ipv6(_changed(link, step))
+            kernel.share_mode(_changed(link, step))
         case {"add": "link", "name": name, "type": "bridge"}:
             kernel.put(Link(netns=where, name=name, kind=Bridge()))
         case {"add": "link", "name": name, "type": "veth", "peer": peer}:
@@ -78,6 +79,9 @@ def on_fake(kernel: FakeKernel, step: Step) -> None:
             )
         case {"add": "link", "name": name, "type": "vlan", "parent": parent, "id": number}:
             kernel.put(Link(netns=where, name=name, kind=Vlan(parent=LinkRef(where, parent), id=number)))
+        case {"add": "link", "name": name, "type": "ipvlan", "parent": parent, "mode": mode}:
+            kind = Ipvlan(parent=LinkRef(where, parent), mode=mode, flag="bridge")
+            kernel.put(Link(netns=where, name=name, kind=kind))
         case {"add": "altname", "name": name, "altname": altname}:
             held = kernel.objects["link", where, name]
             assert isinstance(held, Link)
@@ -148,6 +152,8 @@ def on_world(world: World, step: Step) -> None:
                 run("link", "set", "dev", name, "master", step["master"])
         case {"add": "link", "name": name, "type": "vlan", "parent": parent, "id": number}:
             run("link", "add", "link", parent, "name", name, "type", "vlan", "id", number)
+        case {"add": "link", "name": name, "type": "ipvlan", "parent": parent, "mode": mode}:
+            run("link", "add", "link", parent, "name", name, "type", "ipvlan", "mode", mode)
         case {"add": "altname", "name": name, "altname": altname}:
             run("link", "property", "add", "dev", name, "altname", altname)
         case {"add": "address", "link": link, "address": address}:

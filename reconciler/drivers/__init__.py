@@ -8,11 +8,12 @@ from types import MappingProxyType
 from ..plugins import installed
 from .bridge import BridgeDriver
 from .contract import Driver
+from .ipvlan import IpvlanDriver
 from .macvlan import MacvlanDriver
 from .plugged import PluggedDriver
 
 registry: Mapping[str, Driver] = MappingProxyType(
-    {driver.name: driver for driver in (BridgeDriver(), MacvlanDriver())}
+    {driver.name: driver for driver in (BridgeDriver(), MacvlanDriver(), IpvlanDriver())}
 )
 
 

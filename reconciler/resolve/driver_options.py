@@ -14,12 +14,14 @@ from ..plugins import Plugin
 from ..tree import Map
 from . import fields
 from .bridge_options import read_bridge_options
+from .ipvlan_options import read_ipvlan_options
 from .macvlan_options import read_macvlan_options
 
 _Reader = Callable[[Map, list[Diagnostic]], Options]
 _READERS: Mapping[str, _Reader] = {
     "bridge": read_bridge_options,
     "macvlan": read_macvlan_options,
+    "ipvlan": read_ipvlan_options,
 }
 
 

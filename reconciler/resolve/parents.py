@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..errors import Diagnostic, Mark
 from ..model import Network, Sandbox
-from ..options import BridgeOptions, MacvlanOptions
+from ..options import BridgeOptions, IpvlanOptions, MacvlanOptions
 from ..tree import Map
 from . import fields
 from .linknames import name_fault
@@ -45,9 +45,12 @@ def read_parent(source: Map, found: list[Diagnostic]) -> Parent:
 
 
 class _Use(NamedTuple):
+    """What a network does with a link of the host. `together`: what every network on that link must say alike."""
+
     kind: str
     network: Network
-    alone: str | None
+    alone: str | None = None
+    together: str = ""
 
 
 def check_parents(networks: Iterable[Network], sandboxes: Iterable[Sandbox]) -> Iterator[Diagnostic]:
@@ -90,9 +93,11 @@ def _uses(network: Network) -> Iterator[tuple[str, _Use]]:
     match network.options:
         case BridgeOptions(ports=ports):
             for port in ports:
-                yield port, _Use("bridge", network, None)
+                yield port, _Use("bridge", network)
         case MacvlanOptions(parent=parent, mode=mode):
             yield parent, _Use("macvlan", network, "passthru" if mode == "passthru" else None)
+        case IpvlanOptions(parent=parent, mode=mode, flag=flag):
+            yield parent, _Use("ipvlan", network, together=f"mode {mode}, flag {flag}")
         case _:
             pass
 
@@ -110,5 +115,13 @@ def _problem(parent: str, earlier: _Use, use: _Use) -> tuple[str, str] | None:
                 f"mode {earlier.alone or use.alone} takes the whole link"
             ),
             "choose another mode, or another parent",
+        )
+    if earlier.together != use.together:
+        return (
+            (
+                f"networks '{earlier.network.name}' and '{use.network.name}' cannot share '{parent}': "
+                f"the one has {earlier.together}, the other {use.together}"
+            ),
+            "the kernel keeps mode and flag once for a parent; make them the same, or choose another parent",
         )
     return None
