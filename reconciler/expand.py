@@ -348,6 +348,8 @@ def _sandbox(declared: Map, mark: Mark, general: Map) -> Map:
     if sandbox.get("host") is False:
         del sandbox["host"]
         sandbox.marks.pop("host", None)
+    if isinstance(place := sandbox.get("host"), Map):
+        _put_place(sandbox, place)
     if endpoints := _map_of(sandbox, "endpoints"):
         long = Map(endpoints.mark)
         for name, value in endpoints.items():
@@ -372,6 +374,14 @@ def _shaping(endpoint: Map, own: Map) -> None:
     if "bandwidth" not in own and not {"egress", "ingress"} & set(_map_of(endpoint, "bandwidth")):
         endpoint.pop("bandwidth", None)
         endpoint.marks.pop("bandwidth", None)
+
+
+def _put_place(sandbox: Map, place: Map) -> None:
+    """A host in long form says more than its name only for the own stack of that host."""
+    if place.get("own_stack") or "name" not in place:
+        sandbox["host"] = _ordered(place, place.mark, ("name", "own_stack"), {})
+    else:
+        sandbox.put("host", place["name"], (sandbox.key_mark("host"), place.value_mark("name")))
 
 
 def _routes(declared: object) -> Seq:

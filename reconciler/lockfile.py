@@ -83,11 +83,21 @@ def load(paths: Sequence[str], overrides: Sequence[str] = ()) -> Locked:
     path = path_of(paths, overrides, expanded.name)
     if path is None or not os.path.lexists(path):
         return Locked(expanded, Lock(), path, None, arguments)
+    _refuse_outside(path)
     content = source.read_bytes(path)
     lock = parse(source.parse(content, path), expanded.name)
     digest = sha256(f"{expanded.digest}:{path}:".encode("utf-8", "surrogateescape") + content).hexdigest()
     expanded = replace(expanded, files=(*expanded.files, path), digest=digest)
     return Locked(expanded, lock, path, content.decode(), arguments)
+
+
+def _refuse_outside(path: str) -> None:
+    """A link in a checked-out directory must not make a privileged process quote any file of the host."""
+    folder = os.path.realpath(os.path.dirname(path))
+    if os.path.commonpath((folder, os.path.realpath(path))) != folder:
+        message = f"'{path}' leads out of the topology's directory"
+        hint = "remove the link, and run `reconciler lock`"
+        raise TopologyError([Diagnostic("bad-lock", message, None, hint)])  # no place: it would be quoted
 
 
 def path_of(paths: Sequence[str], overrides: Sequence[str], topology: str) -> str | None:

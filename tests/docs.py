@@ -34,6 +34,7 @@ SECTIONS = (
     ("A subnet in long form: an entry of `subnets`", "networks.*.subnets.*"),
     ("`options` of the bridge driver", "networks.*.options"),
     ("A sandbox: `sandboxes.NAME`", "sandboxes.*"),
+    ("`host` of a sandbox in long form", "sandboxes.*.host"),
     ("An endpoint: `endpoints.INTERFACE` of a sandbox", "sandboxes.*.endpoints.*"),
     ("`bandwidth` of an endpoint", "sandboxes.*.endpoints.*.bandwidth"),
     ("`impair` of an endpoint", "sandboxes.*.endpoints.*.impair"),

@@ -304,6 +304,7 @@ def _status(parser: argparse.ArgumentParser) -> None:
 def _doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="*", metavar="PATH", help="only what this topology needs")
     _files(parser)
+    _host(parser)
 
 
 def _show(parser: argparse.ArgumentParser) -> None:

@@ -19,7 +19,7 @@ from ..pipeline import Loaded
 from ..render import doctor as render
 from ..render.doctor import DoctorView
 from .console import Console
-from .inputs import has_files, inputs, state_dir
+from .inputs import has_files, inputs, refuse_host, state_dir
 
 
 def run(args: Namespace, console: Console) -> int:
@@ -27,7 +27,9 @@ def run(args: Namespace, console: Console) -> int:
     loaded = None
     if has_files(args):
         named = inputs(args)
-        loaded = pipeline.load(named.paths, named.overrides, state_dir(args))
+        loaded = pipeline.load(named.paths, named.overrides, state_dir(args), args.host)
+    else:
+        refuse_host(args)
     view = _view(loaded)
     if console.json:
         console.document(render.document(view))

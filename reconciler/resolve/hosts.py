@@ -70,27 +70,35 @@ def _against_others(host: Host, others: Iterable[Host], mark: Mark) -> Iterator[
         yield Diagnostic("conflict", message, mark, hint, related)
 
 
-def read_place(sandbox: str, source: Map, mark: Mark, declared: Map, found: list[Diagnostic]) -> str | None:
-    """The host that a sandbox says it is on; `declared` is the section of hosts, wrong ones included."""
-    value = source.get("host")
+class Place(NamedTuple):
+    """Where a sandbox says it is: on which host, None for an unknown one or none, and whether it is its own stack."""
+
+    host: str | None
+    own_stack: bool = False
+
+
+def read_place(sandbox: str, source: Map, mark: Mark, declared: Map, found: list[Diagnostic]) -> Place:
+    """Where a sandbox says it is; `declared` is the section of hosts, wrong ones included."""
+    value, place = source.get("host"), source.value_mark("host")
+    own = value is True
+    if isinstance(value, Map):
+        own, place, value = fields.flag(value, "own_stack"), value.value_mark("name"), value.get("name")
     if isinstance(value, str):
-        if value not in declared:
-            message = f"sandbox '{sandbox}' is on host '{value}', which does not exist"
-            found.append(
-                Diagnostic("unknown-host", message, source.value_mark("host"), _which(value, declared))
-            )
-            return None
-        return value
-    if declared:
-        message = f"sandbox '{sandbox}' does not say on which host it is"
-        hint = f"write 'host: NAME'; hosts: {_listed(declared)}"
-        place = mark
-        if value is True:
-            message = f"sandbox '{sandbox}' is the own stack of a host, and does not say of which"
-            hint = f"write 'host: NAME' and 'netns: /proc/1/ns/net'; hosts: {_listed(declared)}"
-            place = source.value_mark("host")
+        if value in declared:
+            return Place(value, own)
+        message = f"sandbox '{sandbox}' is on host '{value}', which does not exist"
+        found.append(Diagnostic("unknown-host", message, place, _which(value, declared)))
+        return Place(None, own)
+    if declared and own:
+        message = f"sandbox '{sandbox}' is the own stack of a host, and does not say of which"
+        hint = f"write 'host: {{name: NAME, own_stack: true}}'; hosts: {_listed(declared)}"
         found.append(Diagnostic("missing-key", message, place, hint))
-    return None
+    elif declared:
+        message = f"sandbox '{sandbox}' does not say on which host it is"
+        found.append(
+            Diagnostic("missing-key", message, mark, f"write 'host: NAME'; hosts: {_listed(declared)}")
+        )
+    return Place(None, own)
 
 
 def _which(name: str, declared: Map) -> str:

@@ -22,7 +22,6 @@ from .routes import Reach, read_routes
 from .sysctls import Setting, is_of_interface, sandbox_settings
 
 _NETNS_DIRECTORY = "/run/netns"
-_WAYS = ("netns", "pid", "host")
 _Place = tuple[str | None, SandboxKind, str]
 
 
@@ -42,10 +41,10 @@ class SandboxDraft:
 
 def read_sandbox(name: str, source: Map, mark: Mark, hosts: Map, found: list[Diagnostic]) -> SandboxDraft:
     """Whose namespace it is, and on which of `hosts`; endpoints are read afterwards."""
-    host = read_place(name, source, mark, hosts, found)
-    ways = [key for key in _WAYS if source.get(key) is not None and source.get(key) is not False]
-    if isinstance(source.get("host"), str) or hosts:
-        ways = [key for key in ways if key != "host"]  # says where, not whose
+    place = read_place(name, source, mark, hosts, found)
+    ways = [key for key in ("netns", "pid") if source.get(key) is not None]
+    if place.own_stack:
+        ways.append("host")
     for extra in ways[1:]:
         message = f"sandbox '{name}' has both '{ways[0]}' and '{extra}', and can be only one namespace"
         related = ((f"'{ways[0]}' is here", source.key_mark(ways[0])),)
@@ -58,7 +57,7 @@ def read_sandbox(name: str, source: Map, mark: Mark, hosts: Map, found: list[Dia
             kind, where = SandboxKind.PID, str(fields.number(source, "pid"))
         case ["host"]:
             kind = SandboxKind.HOST
-    return SandboxDraft(name, mark, source, kind, where, host)
+    return SandboxDraft(name, mark, source, kind, where, place.host)
 
 
 def finish_sandbox(

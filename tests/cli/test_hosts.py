@@ -58,8 +58,20 @@ def test_an_override_completes_a_host(run: Run, tmp_path: Path) -> None:
     )
 
 
+def test_long_forms_of_a_place_that_say_no_more_are_short(run: Run) -> None:
+    """One form for one meaning; the own stack of a host needs the long one."""
+    text = (
+        "name: a\nhosts: {b-1: 192.0.2.1}\nsandboxes:\n"
+        '  c: {replicas: 1, host: {own_stack: true, name: "b-{n}"}}\n  d: {host: {name: b-1}}\n'
+    )
+    printed = run("config", "-", stdin=text).stdout
+    assert "  c-1:\n    host:\n      name: b-1\n      own_stack: true\n" in printed
+    assert "  d:\n    host: b-1\n" in printed
+    assert run("config", "-", stdin=printed).stdout == printed
+
+
 @pytest.mark.parametrize(
-    "words", [("show",), ("destroy", "--name", "shop"), ("exec", "--name", "shop", "web")]
+    "words", [("show",), ("doctor",), ("destroy", "--name", "shop"), ("exec", "--name", "shop", "web")]
 )
 def test_a_host_goes_with_files(words: tuple[str, ...], run: Run) -> None:
     """Where no files are read nothing says what hosts there are."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from tests.cli.conftest import Run
@@ -97,10 +98,25 @@ def test_a_damaged_lock_file_is_named_and_left_alone(run: Run, tmp_path: Path) -
     assert "front: 7" in (tmp_path / "shop.lock.yaml").read_text()
 
 
-def test_a_device_in_its_place_is_not_read(run: Run, tmp_path: Path) -> None:
-    """The lock file is opened like any other file of the topology: never a FIFO or device."""
+def test_a_link_in_its_place_leads_nowhere_else(run: Run, tmp_path: Path) -> None:
+    """Whoever may write the topology may not have other files of the host read and quoted."""
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "shop.yaml").write_text(SHOP)
+    (tmp_path / "secret").write_text("secret: 1\n")
+    (tmp_path / "net" / "shop.lock.yaml").symlink_to(tmp_path / "secret")
+    for command in ("validate", "lock"):
+        result = run(command, "net")
+        assert result.returncode == 3
+        assert result.stderr.startswith(
+            "error[bad-lock]: 'net/shop.lock.yaml' leads out of the topology's directory\n"
+        )
+        assert "secret: 1" not in result.stderr
+
+
+def test_a_fifo_in_its_place_is_not_opened(run: Run, tmp_path: Path) -> None:
+    """The lock file is opened like any other file of the topology."""
     (tmp_path / "shop.topo.yaml").write_text(SHOP)
-    (tmp_path / "shop.lock.yaml").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "shop.lock.yaml")
     result = run("validate")
     assert result.returncode == 3
     assert "error[unreadable]: cannot read 'shop.lock.yaml': it is not a regular file" in result.stderr
