@@ -27,12 +27,12 @@ work=$(mktemp -d "$cache/build.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-apt-get download -qq $source
+apt-get download -qq -o APT::Sandbox::User=root $source # its own user may not write here
 dpkg-deb --extract $source*.deb .
 tar --extract --xz --file usr/src/$source.tar.xz
 cd $source
 make ARCH=um defconfig >/dev/null
-scripts/kconfig/merge_config.sh -m .config "$here/kernel.config" >/dev/null
+scripts/kconfig/merge_config.sh -m .config "$here/kernel.config" >/dev/null 2>&1
 make ARCH=um olddefconfig >/dev/null
 make ARCH=um -j"${JOBS:-2}" linux >"$work/log" 2>&1 || {
     tail -n 30 "$work/log" >&2
