@@ -34,9 +34,11 @@ def text(document: Document) -> str:
 
 
 def plan(found: Plan, files: Sequence[str], digest: str, desired: Desired | None) -> Document:
-    """A plan with the files it comes from."""
+    """A plan with the files it comes from, and the host that it is for if there are several."""
+    here = desired.here if desired is not None else None
     return {
         "topology": found.topology,
+        "host": None if here is None else here.host,
         "inputs": {"files": list(files), "digest": digest},
         "changes": [change(item) for item in found.changes],
         "conflicts": [_problem(item) for item in found.conflicts],

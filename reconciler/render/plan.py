@@ -60,9 +60,11 @@ def text(view: PlanView, style: Style) -> str:
 
 
 def header(view: PlanView) -> str:
-    """What was read, how large it is, how long the look took."""
+    """What was read, for which host, how large it is, how long the look took."""
+    here = view.desired.here if view.desired is not None else None
+    title = view.title if here is None else f"{view.title} on {here.host}"
     size = f"({_size(view.topology)})   " if view.topology is not None else ""
-    return f"{safe(view.title)}   {size}observed in {duration(view.seconds)}"
+    return f"{safe(title)}   {size}observed in {duration(view.seconds)}"
 
 
 def in_sync(view: PlanView) -> str:

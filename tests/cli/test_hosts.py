@@ -97,7 +97,10 @@ def node(tmp_path: Path) -> Iterator[World]:
 def test_each_host_makes_its_own_part(node: World) -> None:
     """Sandboxes of another host, their networks, and networks without endpoints are not made; destroy leaves nothing."""
     path, before = node.write("shop.yaml", SHOP), node.run("ip", "-br", "link").stdout
+    document = node.reconciler("plan", path, "--host", "node-1", "-o", "json").json()
+    assert document["host"] == "node-1"
     applied = node.reconciler("apply", path, "--host", "node-1")
+    assert f"{path} on node-1   (1 file, 1 network, 2 sandboxes, 2 endpoints)" in applied.stdout
     assert "Plan: 5 to create." in applied.stdout
     assert sorted(node.run("ip", "netns").stdout.split()[0::3]) == ["shop.web-1", "shop.web-2"]
     status = node.reconciler("status", path, "--host", "node-1")
