@@ -1,7 +1,7 @@
 """Files to one canonical tree: merged, defaults applied, short forms long, replicas expanded, built-ins filled in.
 
-`load` reads files and is the one entry for commands; everything behind it is pure. The tree has one form for one
-meaning, its keys in one order, and each value still knows the line that declared it: what no file declares (built-in
+`load` and `read` are the entries for commands and read files; everything behind them is pure. The tree has one form for
+one meaning, its keys in one order, and each value still knows the line that declared it: what no file declares (built-in
 defaults) has no place. It is shared, with itself and with the input, and must not be changed.
 """
 
@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from . import layers, schema
+from . import layers, salvage
 from .errors import Diagnostic, Mark, TopologyError
 from .merge import below, long_endpoint, long_host, merge
-from .replicas import NotExpandable, depends_on_number, mentions_number, replica
+from .replicas import NotExpandable, depends_on_number, replica, stray_numbers
 from .source import default_paths, paused_gc
-from .tree import Map, Seq
+from .tree import REST, UNKNOWN, Map, Seq, gapped, opened
 
 MAX_SANDBOXES = 20_000
 MAX_ENDPOINTS = 60_000
@@ -72,13 +72,17 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Expanded:
-    """The canonical tree of one topology. `files` are in reading order; `digest` changes with any name or byte of them."""
+    """The canonical tree of one topology. `files` are in reading order; `digest` changes with any name or byte of them.
+
+    With `mistakes`, the tree is what is left without them: good for finding more of them, and for nothing else.
+    """
 
     name: str
     name_mark: Mark
     tree: Map
     files: tuple[str, ...]
     digest: str
+    mistakes: tuple[Diagnostic, ...]
     replicas: Mapping[str, tuple[str, int]] = field(repr=False)
     _defaults: frozenset[Mark] = field(repr=False)
     _overrides: frozenset[str] = field(repr=False)
@@ -117,26 +121,40 @@ def load(paths: Sequence[str], overrides: Sequence[str] = ()) -> Expanded:
     """The topology that files declare; each override is a layer of its own, later ones win.
 
     Without paths, what `default_paths` finds is read.
-    Raises TopologyError with every mistake of all files at once, UsageError for a path that names nothing.
+    Raises TopologyError with every mistake of form in all files, UsageError for a path that names nothing.
+    """
+    expanded = read(paths, overrides)
+    if expanded.mistakes:
+        raise TopologyError(expanded.mistakes)
+    return expanded
+
+
+def read(paths: Sequence[str], overrides: Sequence[str] = ()) -> Expanded:
+    """As `load`, but with mistakes of form in `mistakes` and cut out of the tree, so that the rest can be judged.
+
+    Raises TopologyError where nothing can be judged: a file is missing or is no YAML, and what it would have declared
+    cannot be told, or there are more mistakes than were looked for.
     """
     with paused_gc():
         sources = layers.read(paths or default_paths(), overrides)
-        mistakes = [*sources.mistakes, *_check(sources.layers)]
-        if mistakes:
-            raise TopologyError(mistakes)
-        return expand(sources)
+        checked = salvage.check(sources.layers)
+        if sources.mistakes or not checked.is_whole:
+            raise TopologyError([*sources.mistakes, *checked.mistakes])
+        return expand(replace(sources, layers=checked.layers), checked.mistakes)
 
 
-def expand(sources: layers.Sources) -> Expanded:
-    """The canonical tree of files that the schema accepts. Raises TopologyError for what they say only together."""
+def expand(sources: layers.Sources, mistakes: Sequence[Diagnostic] = ()) -> Expanded:
+    """The canonical tree of files that the schema accepts, or that are what it left of them.
+
+    `mistakes` are the ones known already; those that files make only together come on top.
+    """
     merged, found = merge(sources.layers)
     name = merged.get("name")
     if name is None:
         hint = f"add 'name: …' to {sources.files[0]}" if sources.files else None
         found.append(Diagnostic("missing-key", "no file gives the topology a name", merged.mark, hint))
     tree = Map(merged.mark)
-    if name is not None:
-        tree.put("name", name, merged.marks["name"])
+    tree.put("name", UNKNOWN if name is None else name, merged.marks.get("name"))
     numbers: dict[str, tuple[str, int]] = {}
     defaults = _map_of(merged, "defaults")
     tree.put("pools", _pools(merged), merged.marks.get("pools"))
@@ -144,14 +162,13 @@ def expand(sources: layers.Sources) -> Expanded:
         tree.put("hosts", _hosts(merged), merged.marks.get("hosts"))
     tree.put("networks", _networks(merged, defaults), merged.marks.get("networks"))
     tree.put("sandboxes", _sandboxes(merged, defaults, numbers, found), merged.marks.get("sandboxes"))
-    if found:
-        raise TopologyError(found)
     return Expanded(
-        name=str(name),
+        name=name if isinstance(name, str) else "",
         name_mark=merged.value_mark("name"),
         tree=tree,
         files=sources.files,
         digest=sources.digest,
+        mistakes=(*mistakes, *found),
         replicas=numbers,
         _defaults=frozenset(
             _places(data["defaults"] for files in sources.layers for data in files if "defaults" in data)
@@ -165,37 +182,13 @@ def to_plain(tree: Map) -> dict[str, object]:
     return {key: _plain(value) for key, value in tree.items()}
 
 
-# --------------------------------------------------------------------------------------------------------- checking
-
-
-def _check(layered: Sequence[Sequence[Map]]) -> list[Diagnostic]:
-    files = [(data, depth > 0) for depth, layer in enumerate(layered) for data in layer]
-    drivers = _drivers([data for data, _ in files])
-    return [
-        mistake
-        for data, override in files
-        for mistake in schema.check(data, override=override, drivers=drivers)
-    ]
-
-
-def _drivers(files: Iterable[Map]) -> dict[str, str]:
-    """The driver of each network after merging, as far as unchecked files tell: their options depend on it."""
-    general, own, names = "bridge", dict[str, str](), dict[str, None]()
-    for data in files:
-        default = _map_of(_map_of(data, "defaults"), "network").get("driver")
-        general = default if isinstance(default, str) else general
-        for name, network in _map_of(data, "networks").items():
-            names[name] = None
-            if isinstance(network, Map) and isinstance(driver := network.get("driver"), str):
-                own[name] = driver
-    return {name: own.get(name, general) for name in names}
-
-
 # ------------------------------------------------------------------------------------------------------- canonical
 
 
 def _pools(merged: Map) -> Seq:
     declared = merged.get("pools")
+    if declared is UNKNOWN:
+        return gapped(merged.mark)
     if not isinstance(declared, Seq):
         pool = Map(merged.mark)
         pool.update(base="10.201.0.0/16", size=24)
@@ -204,6 +197,9 @@ def _pools(merged: Map) -> Seq:
         return pools
     pools = Seq(declared.mark)
     for item, mark in zip(declared, declared.marks, strict=True):
+        if item is UNKNOWN:
+            pools.put(UNKNOWN, mark)
+            continue
         assert isinstance(item, Map)
         pool = _ordered(item, mark, ("base", "size"), {})
         pool.setdefault("size", 64 if ":" in str(item["base"]) else 24)
@@ -215,7 +211,10 @@ def _hosts(merged: Map) -> Map:
     declared = _map_of(merged, "hosts")
     result = Map(declared.mark)
     for name, value in declared.items():
-        marks = declared.marks[name]
+        if name == REST:
+            result[REST] = UNKNOWN
+            continue
+        marks = declared.marks.get(name) or (declared.mark, declared.mark)
         result.put(name, _ordered(long_host(value, marks[1]), marks[0], _HOST, _HOST_BUILT_IN), marks)
     return result
 
@@ -226,7 +225,10 @@ def _networks(merged: Map, defaults: Map) -> Map:
     result = Map(declared.mark)
     for name, value in declared.items():
         mark = declared.key_mark(name)
-        own = value if isinstance(value, Map) else Map(mark)
+        if name == REST:
+            result[REST] = UNKNOWN
+            continue
+        own = _long(value, mark)
         network = _ordered(below(general, own), mark, _NETWORK, _NETWORK_BUILT_IN)
         if "subnets" in network.marks:
             network["subnets"] = _subnets(network["subnets"])
@@ -239,6 +241,9 @@ def _subnets(declared: object) -> Seq:
     result = Seq(declared.mark)
     for item, mark in zip(declared, declared.marks, strict=True):
         subnet = Map(mark)
+        if item is UNKNOWN:
+            result.put(UNKNOWN, mark)
+            continue
         if isinstance(item, Map):
             subnet = _ordered(item, mark, _SUBNET, {})
         else:
@@ -267,27 +272,37 @@ def _sandboxes(
     general, endpoint = _map_of(defaults, "sandbox"), _map_of(defaults, "endpoint")
     endpoint = long_endpoint(endpoint, endpoint.mark)
     declared = _map_of(merged, "sandboxes")
-    complete = {name: below(general, long_sandbox(declared, name)) for name in declared}
+    complete = {
+        name: below(general, _long(declared[name], declared.key_mark(name)))
+        for name in declared
+        if name != REST
+    }
     if too_many := _too_many(declared, complete):
         found.append(too_many)
-        return Map(declared.mark)
-    result = Map(declared.mark)
+        return opened(declared.mark)
+    result = opened(declared.mark) if REST in declared else Map(declared.mark)
     for name, value in complete.items():
+        if value.get("replicas") is UNKNOWN or declared[name] is UNKNOWN:
+            result[REST] = UNKNOWN  # not even its name is known
+            continue
         marks = declared.marks.get(name) or (declared.mark, declared.mark)
         sandbox = _sandbox(value, marks[0], endpoint)
         if "replicas" not in value:
-            found.extend(_stray_numbers(sandbox))
-            found.extend(_taken(name, marks, result))
-            result.put(name, sandbox, marks)
+            if stray := list(stray_numbers(sandbox)):
+                found += stray if REST not in value else []
+                result[REST] = UNKNOWN
+            else:
+                _add(name, sandbox, marks, result, found)
             continue
         _expand(name, sandbox, value, marks, result=result, numbers=numbers, found=found)
     return result
 
 
-def long_sandbox(sandboxes: Map, name: str) -> Map:
-    """A sandbox's map; a name without anything stands for an empty one."""
-    value = sandboxes[name]
-    return value if isinstance(value, Map) else Map(sandboxes.key_mark(name))
+def _long(value: object, mark: Mark) -> Map:
+    """The map of a network or sandbox; a name without anything stands for an empty one."""
+    if value is UNKNOWN:
+        return opened(mark)
+    return value if isinstance(value, Map) else Map(mark)
 
 
 def _expand(
@@ -300,31 +315,36 @@ def _expand(
     numbers: dict[str, tuple[str, int]],
     found: list[Diagnostic],
 ) -> None:
-    """Put the replicas of one sandbox into `result`; the first number that makes no sense ends it."""
+    """Put the replicas of one sandbox into `result`; none of them when there is a number that makes no sense."""
     count = declared["replicas"]
     assert isinstance(count, int)
     differ = depends_on_number(template)
     if not _NAME.fullmatch(f"{name}-{count}"):
         message = f"the name '{name}-{count}' of the last replica has more than 63 characters"
         found.append(Diagnostic("bad-name", message, marks[0]))
+        result[REST] = UNKNOWN
         return
-    for n in range(1, count + 1):
-        try:
-            sandbox = replica(template, n) if differ else template
-        except NotExpandable as error:
-            found.append(error.diagnostic)
-            return
-        found.extend(_taken(f"{name}-{n}", marks, result))
-        result.put(f"{name}-{n}", sandbox, marks)
+    try:
+        copies = [replica(template, n) if differ else template for n in range(1, count + 1)]
+    except NotExpandable as error:
+        found.append(error.diagnostic)
+        result[REST] = UNKNOWN
+        return
+    for n, sandbox in enumerate(copies, 1):
+        _add(f"{name}-{n}", sandbox, marks, result, found)
         numbers[f"{name}-{n}"] = (name, n)
 
 
-def _taken(name: str, marks: tuple[Mark, Mark], result: Map) -> Iterable[Diagnostic]:
-    if name in result:
-        other = result.key_mark(name)
-        hint = f"the other one is {other}; rename one"
-        message = f"the sandbox '{name}' is declared and is also a replica"
-        yield Diagnostic("duplicate-name", message, marks[0], hint, (("first", other),))
+def _add(name: str, sandbox: Map, marks: tuple[Mark, Mark], result: Map, found: list[Diagnostic]) -> None:
+    """Put a sandbox into `result`, or say that its name is taken; nobody knows then what the second will be called."""
+    if name not in result:
+        result.put(name, sandbox, marks)
+        return
+    other = result.key_mark(name)
+    hint = f"the other one is {other}; rename one"
+    message = f"the sandbox '{name}' is declared and is also a replica"
+    found.append(Diagnostic("duplicate-name", message, marks[0], hint, (("first", other),)))
+    result[REST] = UNKNOWN
 
 
 def _too_many(declared: Map, complete: Mapping[str, Map]) -> Diagnostic | None:
@@ -332,6 +352,8 @@ def _too_many(declared: Map, complete: Mapping[str, Map]) -> Diagnostic | None:
     sandboxes = endpoints = 0
     for name, value in complete.items():
         count = value.get("replicas", 1)
+        if count is UNKNOWN:
+            continue
         assert isinstance(count, int)
         sandboxes += count
         endpoints += count * len(_map_of(value, "endpoints"))
@@ -353,7 +375,10 @@ def _sandbox(declared: Map, mark: Mark, general: Map) -> Map:
     if endpoints := _map_of(sandbox, "endpoints"):
         long = Map(endpoints.mark)
         for name, value in endpoints.items():
-            marks = endpoints.marks[name]
+            if name == REST:
+                long[REST] = UNKNOWN
+                continue
+            marks = endpoints.marks.get(name) or (mark, mark)
             own = long_endpoint(value, marks[1])
             endpoint = _ordered(below(general, own), marks[0], _ENDPOINT, _ENDPOINT_BUILT_IN)
             endpoint["sysctls"] = _switches(_map_of(endpoint, "sysctls"))
@@ -388,8 +413,8 @@ def _routes(declared: object) -> Seq:
     assert isinstance(declared, Seq)
     routes = Seq(declared.mark)
     for item, mark in zip(declared, declared.marks, strict=True):
-        assert isinstance(item, Map)
-        routes.put(_ordered(item, mark, _ROUTE, _ROUTE_BUILT_IN), mark)
+        known = _ordered(item, mark, _ROUTE, _ROUTE_BUILT_IN) if isinstance(item, Map) else UNKNOWN
+        routes.put(known, mark)
     return routes
 
 
@@ -405,6 +430,8 @@ def _switches(sysctls: Map) -> Map:
 
 def _ordered(data: Map, mark: Mark, keys: Sequence[str], built_in: _Built) -> Map:
     """A level of the tree: its keys in canonical order, what nobody declares from the built-ins, or left out."""
+    if REST in data or UNKNOWN in data.values():
+        return _torn(data, mark, keys, built_in)
     result = Map(mark)
     marks = data.marks
     for key in keys:
@@ -417,26 +444,17 @@ def _ordered(data: Map, mark: Mark, keys: Sequence[str], built_in: _Built) -> Ma
     return result
 
 
-def _stray_numbers(sandbox: Map) -> Iterable[Diagnostic]:
-    """{n} in an address, MAC or path of a sandbox without replicas: surely meant, and surely wrong."""
-    if not mentions_number(sandbox):
-        return
-    places = [(sandbox, "netns"), (sandbox, "host")]
-    places += [
-        (item, key)
-        for item in _map_of(sandbox, "endpoints").values()
-        if isinstance(item, Map)
-        for key in ("mac", "addresses", "bandwidth", "impair")
-    ]
-    routes = sandbox["routes"]
-    assert isinstance(routes, Seq)
-    places += [(item, key) for item in routes if isinstance(item, Map) for key in ("to", "via", "src")]
-    for data, key in places:
-        if mentions_number(data.get(key)):
-            message = f"'{key}' has a {{n}}, and the sandbox has no replicas"
-            yield Diagnostic(
-                "replicas", message, data.value_mark(key), "add 'replicas: …' or write the value out"
-            )
+def _torn(data: Map, mark: Mark, keys: Sequence[str], built_in: _Built) -> Map:
+    """A level of which not everything is known: no built-in stands for what may yet be declared."""
+    completed = Map(mark)
+    for key in keys:
+        value = data.get(key, UNKNOWN if REST in data else None)
+        if value is not None:
+            value = salvage.hole(key, mark) if value is UNKNOWN else value
+            completed.put(key, value, data.marks.get(key))
+    for key in built_in.keys() - completed.keys():
+        completed[key] = built_in[key](mark)
+    return completed
 
 
 # -------------------------------------------------------------------------------------------------------- the tree
@@ -444,6 +462,8 @@ def _stray_numbers(sandbox: Map) -> Iterable[Diagnostic]:
 
 def _map_of(data: Map, key: str) -> Map:
     value = data.get(key)
+    if value is UNKNOWN:
+        return opened(data.value_mark(key))
     return value if isinstance(value, Map) else Map(data.value_mark(key))
 
 

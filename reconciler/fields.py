@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import plugins
 from .errors import UsageError
@@ -131,21 +131,32 @@ def dotted(place: Place) -> str:
     return "".join(parts).removeprefix(".")
 
 
-def key_hint(place: Place, data: Map) -> str:
+class KeyGuess(NamedTuple):
+    """What an unknown key is about: `meant` is its right name on this level, `elsewhere` that another level knows it."""
+
+    hint: str
+    meant: str | None = None
+    elsewhere: bool = False
+
+
+def guess_key(place: Place, data: Map) -> KeyGuess:
     """What to do about an unknown key: its name here, a typing mistake, or the level where it belongs."""
     key = str(place[-1])
     level = _level(place[:-1])
     here = _keys(_nodes(level))
-    for name, node in here.items():
-        if key in node.get("x-also-known-as", ()):
-            return f"did you mean '{name}'?"
-    if close := difflib.get_close_matches(key, here, 1, 0.8):
-        return f"did you mean '{close[0]}'?"
-    if where := _belongs(key, place[:-1], level, data):
-        return f"'{key}' belongs {where}"
-    if close := difflib.get_close_matches(key, here, 1, 0.6):
-        return f"did you mean '{close[0]}'?"
-    return "known here: " + ", ".join(here)
+    close = [name for name, node in here.items() if key in node.get("x-also-known-as", ())]
+    close = close or difflib.get_close_matches(key, here, 1, 0.8)
+    if not close and (where := _belongs(key, place[:-1], level, data)):
+        return KeyGuess(f"'{key}' belongs {where}", elsewhere=True)
+    if close := close or difflib.get_close_matches(key, here, 1, 0.6):
+        return KeyGuess(f"did you mean '{close[0]}'?", meant=close[0])
+    return KeyGuess("known here: " + ", ".join(here))
+
+
+@cache
+def known_keys(*level: str) -> frozenset[str]:
+    """The keys of a level of the file, '*' for names and positions: `known_keys("networks", "*")`."""
+    return frozenset(_keys(_nodes(level)))
 
 
 def _level(place: Place) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from .errors import Diagnostic, Mark, TopologyError
 from .expand import Expanded
 from .files import LOCK_SUFFIX, MAX_FILE_BYTES, STDIN, too_large
 from .model import Leases, Topology
-from .resolve import places
+from .resolve import places, refuse
 from .tree import Map, Seq
 
 VERSION = 1
@@ -76,9 +76,14 @@ class Difference(NamedTuple):
 
 
 def load(paths: Sequence[str], overrides: Sequence[str] = ()) -> Locked:
-    """The topology that files declare and its lock file. Raises TopologyError for mistakes in either."""
+    """The topology that files declare and its lock file. Raises TopologyError for mistakes in either.
+
+    Mistakes of meaning in the files are among them only beside others: they are for `resolve` to find.
+    """
     paths = tuple(paths) or source.default_paths()
-    expanded = expand.load(paths, overrides)
+    expanded = expand.read(paths, overrides)
+    if expanded.mistakes:
+        refuse(expanded)
     arguments = " ".join((*(f"-f {path}" for path in (*paths, *overrides)),) if overrides else paths)
     path = path_of(paths, overrides, expanded.name)
     if path is None or not os.path.lexists(path):

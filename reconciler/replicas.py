@@ -7,10 +7,11 @@ the template's, so an error in a replica points at the line that a person wrote.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from ipaddress import ip_address
 
 from .errors import Diagnostic, Mark
-from .tree import Map, Seq
+from .tree import UNKNOWN, Map, Seq
 
 _NUMBER = re.compile(r"\{n(?:\+([0-9]{1,6}))?\}")
 _ATTEMPT = re.compile(r"\{ *n *[^A-Za-z_}][^}]*\}|\{ +n *\}|\{n +\}")
@@ -58,7 +59,31 @@ def mentions_number(value: object) -> bool:
     return False
 
 
+def stray_numbers(sandbox: Map) -> Iterator[Diagnostic]:
+    """{n} in an address, MAC or path of a canonical sandbox without replicas: surely meant, and surely wrong."""
+    if not mentions_number(sandbox):
+        return
+    endpoints, routes = sandbox["endpoints"], sandbox["routes"]
+    assert isinstance(endpoints, Map)
+    assert isinstance(routes, Seq)
+    places = [(sandbox, "netns"), (sandbox, "host")]
+    places += [
+        (item, key)
+        for item in endpoints.values()
+        if isinstance(item, Map)
+        for key in ("mac", "addresses", "bandwidth", "impair")
+    ]
+    places += [(item, key) for item in routes if isinstance(item, Map) for key in ("to", "via", "src")]
+    for data, key in places:
+        if mentions_number(data.get(key)):
+            message = f"'{key}' has a {{n}}, and the sandbox has no replicas"
+            hint = "add 'replicas: …' or write the value out"
+            yield Diagnostic("replicas", message, data.value_mark(key), hint)
+
+
 def _endpoint(value: object, n: int) -> object:
+    if value is UNKNOWN:
+        return value
     assert isinstance(value, Map)
     changed: dict[str, object] = {}
     for key, item in value.items():
@@ -66,7 +91,7 @@ def _endpoint(value: object, n: int) -> object:
         if key == "addresses" and isinstance(item, Seq):
             places = zip(item, item.marks, strict=True)
             changed[key] = _list(item, [_address(address, n, place) for address, place in places])
-        elif key == "mac":
+        elif key == "mac" and item is not UNKNOWN:
             changed[key] = _mac(str(item), n, mark)
         else:
             changed[key] = _value(item, n, mark)
@@ -113,6 +138,8 @@ def _numbered(text: str, n: int, mark: Mark) -> str:
 
 def _address(value: object, n: int, mark: Mark) -> object:
     """Without {n}, the first replica has what is written and each further one the next address."""
+    if value is UNKNOWN:
+        return value
     if isinstance(value, int):
         return value + n - 1
     text = str(value)

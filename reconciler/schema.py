@@ -7,16 +7,19 @@ and is imported only then.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from . import accept
-from .errors import Diagnostic
 from .fields import FieldDoc, describe, text
 from .tree import Map
+
+if TYPE_CHECKING:
+    from .violations import Violation
 
 __all__ = ["FieldDoc", "check", "describe", "text"]
 
 
-def check(data: Map, *, override: bool = False, drivers: Mapping[str, str] | None = None) -> list[Diagnostic]:
+def check(data: Map, *, override: bool = False, drivers: Mapping[str, str] | None = None) -> list[Violation]:
     """Every mistake in one file that the schema can know, by place.
 
     An override file may take keys away with null. `drivers` gives the driver of networks that the file only completes.

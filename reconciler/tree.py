@@ -1,12 +1,27 @@
 """Plain data that knows where it stands: maps and lists whose every part remembers its place in a file. Pure.
 
-`source` makes these from YAML, `expand` rearranges them, `resolve` reads them and forgets the places at last. They are
+`source` makes these from YAML, `salvage` cuts out what was rejected, `expand` rearranges them, `resolve` reads them and forgets the places at last. They are
 dict and list themselves, so that whatever takes plain data takes them too.
 """
 
 from __future__ import annotations
 
+from enum import Enum
+from typing import Final
+
 from .errors import Mark
+
+
+class Unknown(Enum):
+    """The one value of what a mistake hides."""
+
+    UNKNOWN = "unknown"
+
+
+# In the place of a value that was rejected: there is one, and nobody knows which. Never in a tree without mistakes.
+UNKNOWN: Final = Unknown.UNKNOWN
+# The key of a map that may have more keys than it shows; no file can spell it.
+REST: Final = "\0"
 
 
 class Map(dict[str, object]):
@@ -50,3 +65,17 @@ class Seq(list[object]):
         """Append an item together with its place."""
         self.append(value)
         self.marks.append(mark)
+
+
+def opened(mark: Mark) -> Map:
+    """A map of which nothing is known, not even its keys."""
+    result = Map(mark)
+    result[REST] = UNKNOWN
+    return result
+
+
+def gapped(mark: Mark) -> Seq:
+    """A list of which nothing is known."""
+    result = Seq(mark)
+    result.put(UNKNOWN, mark)
+    return result

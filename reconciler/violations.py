@@ -13,6 +13,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -23,10 +24,11 @@ from . import plugins
 from .accept import for_driver, items_of, parts
 from .errors import Diagnostic, Mark
 from .fields import (
+    KeyGuess,
     Place,
     Schema,
     dotted,
-    key_hint,
+    guess_key,
     limits,
     shown,
     type_words,
@@ -37,8 +39,19 @@ from .tree import Map, Seq
 MAX_MISTAKES = 1_000
 
 
-def check(data: Map, *, override: bool = False, drivers: Mapping[str, str] | None = None) -> list[Diagnostic]:
-    """Every mistake in one file that the schema can know, by place.
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One mistake, for people and for whoever takes the part out. `keyword` is the rule that was broken."""
+
+    place: Place
+    keyword: str
+    diagnostic: Diagnostic
+    guess: KeyGuess | None = None
+    missing: str | None = None
+
+
+def check(data: Map, *, override: bool = False, drivers: Mapping[str, str] | None = None) -> list[Violation]:
+    """Every mistake in one file that the schema can know, by place; MAX_MISTAKES of them when there are more.
 
     An override file may take keys away with null. `drivers` gives the driver of networks that the file only completes.
     """
@@ -50,7 +63,8 @@ def check(data: Map, *, override: bool = False, drivers: Mapping[str, str] | Non
         _collect(mistakes, network, for_driver(item, (drivers or {}).get(name, "bridge")), "networks", name)
     for name, item in items_of(plain, "sandboxes"):
         _collect(mistakes, sandbox, item, "sandboxes", name)
-    return sorted((_diagnostic(error, data) for error in mistakes.values()), key=Diagnostic.sort_key)
+    found = [_violation(error, data) for error in mistakes.values()]
+    return sorted(found, key=lambda each: each.diagnostic.sort_key())
 
 
 def _without_nulls(data: Mapping[str, object]) -> dict[str, object]:
@@ -197,6 +211,17 @@ def _collect(
             mistakes[place, missing] = error
 
 
+def _violation(error: Any, data: Map) -> Violation:
+    place: Place = tuple(error.absolute_path)
+    if error.validator == "additionalProperties":
+        guess = guess_key(place, data)
+        message = f"{shown(place[-1])} is not a known key{_inside(place[:-1])}"
+        mistake = Diagnostic("unknown-key", message, _marks(data, place)[0], guess.hint)
+        return Violation(place, error.validator, mistake, guess)
+    missing = error.message if error.validator == "required" else None
+    return Violation(place, error.validator, _diagnostic(error, data), missing=missing)
+
+
 def _diagnostic(error: Any, data: Map) -> Diagnostic:
     place: Place = tuple(error.absolute_path)
     key_mark, mark = _marks(data, place)
@@ -205,9 +230,6 @@ def _diagnostic(error: Any, data: Map) -> Diagnostic:
     schema: Schema = error.schema
     limit: Any = error.validator_value
     match error.validator:
-        case "additionalProperties":
-            message = f"{shown(place[-1])} is not a known key{_inside(place[:-1])}"
-            return Diagnostic("unknown-key", message, key_mark, key_hint(place, data))
         case "propertyNames":
             message = f"the name {shown(place[-1])} {schema['propertyNames']['patternErrorMessage']}"
             return Diagnostic("bad-name", message, key_mark)

@@ -46,7 +46,9 @@ def run(args: Namespace, console: Console) -> int:
         else:
             console.result(render.text(found, console.out))
         return Exit.OK
-    expanded = expand.load(named.paths, named.overrides)
+    expanded = expand.read(named.paths, named.overrides)
+    if expanded.mistakes:
+        resolve.refuse(expanded)
     _check(expanded)
     tree = expand.to_plain(expanded.tree)
     if console.json:

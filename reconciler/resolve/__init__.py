@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import NoReturn
 
 from ..errors import Diagnostic, Mark, TopologyError
+from ..expand import Expanded
 from ..model import IPAddress, IPNetwork, Leases, Network, Sandbox, Topology
 from ..source import paused_gc
 from ..tree import Map
@@ -27,7 +29,7 @@ from .parents import check_parents
 from .ranges import RangeIndex
 from .sandboxes import SandboxDraft, check_host_settings, check_sharing, finish_sandbox, read_sandbox
 
-__all__ = ["needs_pool", "places", "read_hosts", "resolve"]
+__all__ = ["needs_pool", "places", "read_hosts", "refuse", "resolve"]
 
 _NUMBERS = re.compile(r"[0-9]+")
 
@@ -55,7 +57,14 @@ def resolve(
     it. The new leases replace the old ones: what is gone from the files is released. Raises TopologyError.
     """
     with paused_gc():
-        return _resolve(tree, name_mark, files, leases, taken)
+        return _resolve(tree, name_mark, files, leases, taken, ())
+
+
+def refuse(expanded: Expanded) -> NoReturn:
+    """Raise TopologyError with the mistakes of these files, and with all of meaning that can be told beside them."""
+    with paused_gc():
+        _resolve(expanded.tree, expanded.name_mark, expanded.files, Leases(), (), expanded.mistakes)
+    raise AssertionError("only for files that have mistakes")
 
 
 def _resolve(
@@ -64,6 +73,7 @@ def _resolve(
     files: tuple[str, ...],
     leases: Leases,
     taken: Sequence[IPNetwork],
+    mistakes: Sequence[Diagnostic],
 ) -> tuple[Topology, Leases]:
     found: list[Diagnostic] = []
     name = _name(tree, name_mark, found)
@@ -73,23 +83,26 @@ def _resolve(
     endpoints = [endpoint for draft in drafts for endpoint in draft.endpoints]
     allocate_all(endpoints, leases, found)
     finished = {each: draft.finish() for each, draft in networks.items()}
-    sandboxes = _finish(name, drafts, finished, found)
+    plain = {each: finished[each] for each, draft in networks.items() if draft.options_are_known}
+    sandboxes = _finish(name, drafts, finished, _on_bridges(plain.values()), found)
     check_sharing(name, drafts, found)
     check_host_settings(drafts, found)
-    found += check_spans(finished, sandboxes.values())
-    found += check_own_addresses(finished, sandboxes.values())
+    settled = {each: network for each, network in plain.items() if not networks[each].unsettled}
+    placed = {draft.name: sandboxes[draft.name] for draft in drafts if draft.is_placed}
+    found += check_spans(plain, placed.values())
+    found += check_own_addresses(settled, placed.values())
     of_hosts = [
         one
-        for part in slices(hosts, finished, sandboxes)
+        for part in slices(hosts, plain, placed)
         for one in (
             *check_parents(part.networks, part.sandboxes),
-            *check_ports(part.networks, part.sandboxes),
+            *check_ports([each for each in part.networks if each.name in settled], part.sandboxes),
             *check_host_names(name, part.networks, part.sandboxes),
         )
     ]
     found += dict.fromkeys(of_hosts)  # what is wrong on several hosts is said once
-    if found:
-        raise TopologyError(_without_repetition(found))
+    if found or mistakes:
+        raise TopologyError([*mistakes, *_without_repetition(found)])
     topology = Topology(name, finished, sandboxes, files, hosts)
     return topology, Leases(
         networks=drawn(networks),
@@ -99,7 +112,7 @@ def _resolve(
 
 def _name(tree: Map, mark: Mark | None, found: list[Diagnostic]) -> str:
     name = fields.text(tree, "name")
-    if not name:
+    if not name and not fields.unknown(tree, "name"):
         hint = "add 'name: …' at the top of one file"
         found.append(Diagnostic("missing-key", "the topology has no name", mark, hint))
     return name or ""
@@ -107,7 +120,7 @@ def _name(tree: Map, mark: Mark | None, found: list[Diagnostic]) -> str:
 
 def _read_sandboxes(tree: Map, networks: dict[str, Draft], found: list[Diagnostic]) -> list[SandboxDraft]:
     index = RangeIndex(one for draft in networks.values() for one in draft.ranges)
-    reader = Reader(networks, index, found)
+    reader = Reader(networks, index, found, all_are_known=not fields.may_have_more(tree, "networks"))
     drafts: list[SandboxDraft] = []
     hosts = fields.section(tree, "hosts")
     for name, source, mark in fields.sections(tree, "sandboxes"):
@@ -115,19 +128,40 @@ def _read_sandboxes(tree: Map, networks: dict[str, Draft], found: list[Diagnosti
         for interface, endpoint, endpoint_mark in fields.sections(source, "endpoints"):
             draft.endpoints.append(reader.read(name, interface, endpoint, endpoint_mark))
         drafts.append(draft)
+    if _may_have_more_endpoints(tree, drafts):
+        for network in networks.values():
+            network.unsettled = True
     return drafts
 
 
-def _finish(
-    topology: str, drafts: Sequence[SandboxDraft], networks: dict[str, Network], found: list[Diagnostic]
-) -> dict[str, Sandbox]:
-    on_bridges: frozenset[IPAddress] = frozenset(
+def _may_have_more_endpoints(tree: Map, drafts: Sequence[SandboxDraft]) -> bool:
+    """Whether a mistake hides an endpoint, or which network one joins: it may take an address of any network."""
+    nowhere = [each for draft in drafts for each in draft.endpoints if each.network is None]
+    return (
+        fields.may_have_more(tree, "sandboxes")
+        or any(fields.may_have_more(draft.source, "endpoints") for draft in drafts)
+        or any(fields.unknown(endpoint.source, "network") for endpoint in nowhere)
+    )
+
+
+def _on_bridges(networks: Iterable[Network]) -> frozenset[IPAddress]:
+    """The gateways that the host itself holds."""
+    return frozenset(
         subnet.gateway
-        for network in networks.values()
+        for network in networks
         if network.options.traits.holds_gateway
         for subnet in network.subnets
         if subnet.gateway is not None
     )
+
+
+def _finish(
+    topology: str,
+    drafts: Sequence[SandboxDraft],
+    networks: dict[str, Network],
+    on_bridges: frozenset[IPAddress],
+    found: list[Diagnostic],
+) -> dict[str, Sandbox]:
     endpoints = iter(
         finish_endpoints(topology, [endpoint for draft in drafts for endpoint in draft.endpoints], found)
     )

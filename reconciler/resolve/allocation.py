@@ -6,6 +6,7 @@ family, whatever the number of endpoints that go without.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from ..errors import Diagnostic
@@ -29,10 +30,21 @@ def allocate_all(drafts: Sequence[EndpointDraft], leases: Leases, found: list[Di
         grants = allocate(network.ledgers, wants, leases.endpoints)
         for draft in group:
             _grant(draft, grants)
+        if network.unsettled:
+            _doubt(network, group)
+            continue
         for version in (4, 6):
             missing = [d for d in group if any(w.version == version and w not in grants for w in d.wants)]
             if missing:
                 found.append(_no_room(network, version, missing))
+
+
+def _doubt(network: Draft, group: Sequence[EndpointDraft]) -> None:
+    """Who gets which address will show when the mistakes are mended; which subnet, where there is only one."""
+    subnets = Counter[int](ledger.subnet.version for ledger in network.ledgers)
+    for draft in group:
+        draft.guessed = True
+        draft.broken = draft.broken or any(subnets[want.version] > 1 for want in draft.wants)
 
 
 def _grant(draft: EndpointDraft, grants: Mapping[Want, Grant]) -> None:

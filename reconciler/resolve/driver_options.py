@@ -26,7 +26,14 @@ _READERS: Mapping[str, _Reader] = {
 
 
 def read_options(name: str, network: Map, found: list[Diagnostic]) -> Options:
-    """The options of one network; those of a driver that is not realised are a diagnostic."""
+    """The options of one network; those of a driver that is not realised are a diagnostic.
+
+    Options of which a mistake hides a part say nothing for certain, so nothing is said about the others either.
+    """
+    if fields.unknown(network, "driver"):
+        return BridgeOptions()
+    if fields.has_gap(network, "options"):
+        network, found = _without_gaps(network), []
     driver = fields.text(network, "driver") or "bridge"
     if reader := _READERS.get(driver):
         return reader(network, found)
@@ -44,3 +51,17 @@ def _plugged(plugin: Plugin, network: Map, found: list[Diagnostic]) -> PluginOpt
     mark = network.value_mark("options")
     found += (Diagnostic("bad-value", problem, mark) for problem in plugin.problems(values))
     return PluginOptions(values, plugin.traits)
+
+
+def _without_gaps(network: Map) -> Map:
+    """A network with only those options that are known from end to end."""
+    options = fields.section(network, "options")
+    known = Map(options.mark)
+    for key, value in options.items():
+        if not fields.unknown(options, key) and not fields.has_gap(options, key):
+            known.put(key, value, options.marks.get(key))
+    result = Map(network.mark)
+    result.update(network)
+    result["options"] = known
+    result.marks = network.marks
+    return result

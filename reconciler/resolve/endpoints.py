@@ -30,7 +30,8 @@ _SUGGESTIONS = 20
 class EndpointDraft:
     """An endpoint on its way. `own` are addresses in subnets of its network, `extra` all others, `wants` what is missing.
 
-    `broken` says that something of it was wrong, so that nothing is concluded from what it lacks.
+    `broken` says that something of it was wrong, so that nothing is concluded from what it lacks; `guessed` that its
+    automatic addresses may become others, so that nothing is concluded from what they are.
     """
 
     sandbox: str
@@ -45,6 +46,7 @@ class EndpointDraft:
     mac: str | None = None
     settings: list[Setting] = field(default_factory=list)
     broken: bool = False
+    guessed: bool = False
 
     @property
     def key(self) -> str:
@@ -56,12 +58,27 @@ class EndpointDraft:
         """All addresses: the network's own first, IPv4 before IPv6."""
         return (*sorted(self.own, key=lambda each: each.version), *self.extra)
 
+    @property
+    def certain_addresses(self) -> tuple[IPInterface, ...]:
+        """Those of its addresses that it keeps whatever else is mended."""
+        if not self.guessed:
+            return self.addresses
+        return tuple(each for each in self.addresses if str(each.ip) not in self.leased)
+
 
 class Reader:
     """Reads endpoints one by one against the networks of the topology."""
 
-    def __init__(self, networks: Mapping[str, Draft], index: RangeIndex, found: list[Diagnostic]) -> None:
+    def __init__(
+        self,
+        networks: Mapping[str, Draft],
+        index: RangeIndex,
+        found: list[Diagnostic],
+        *,
+        all_are_known: bool = True,
+    ) -> None:
         self._networks = networks
+        self._all_are_known = all_are_known
         self._index = index
         self._found = found
         self._extras: dict[tuple[str, IPAddress], Holder] = {}
@@ -74,6 +91,10 @@ class Reader:
         if draft.network is not None:
             self._read_addresses(draft, draft.network)
         draft.broken = draft.network is None or draft.network.broken or len(self._found) > before
+        if fields.has_gap(source, "addresses"):
+            draft.broken = True
+            if draft.network is not None:
+                draft.network.unsettled = True
         if fault := name_fault(name):
             self._found.append(fault.at(mark))
         draft.settings = endpoint_settings(name, source, self._found)
@@ -82,12 +103,15 @@ class Reader:
 
     def _network(self, sandbox: str, name: str, source: Map, mark: Mark) -> Draft | None:
         wanted = fields.text(source, "network")
+        if fields.unknown(source, "network"):
+            return None
         if not wanted:
             message = f"endpoint '{sandbox}/{name}' does not say which network it joins"
             hint = f"write '{name}: NETWORK', or add 'network: …'"
             self._found.append(Diagnostic("missing-key", message, mark, hint))
             return None
-        if (network := self._networks.get(wanted)) is None:
+        network = self._networks.get(wanted)
+        if network is None and self._all_are_known:
             near = self._nearest(wanted)
             known = f"networks: {listed(self._networks)}" if self._networks else "no network is declared"
             hint = (
@@ -121,20 +145,19 @@ class Reader:
                 version = self._text(draft, network, item, mark)
             if version:
                 covered.add(version)
-        if not listed_none:
+        if not listed_none and not fields.has_gap(draft.source, "addresses"):
             missing = sorted(network.families() - covered)
             draft.wants = [Want(draft.key, version) for version in missing]
 
     def _number(self, draft: EndpointDraft, network: Draft, number: int, mark: Mark) -> int | None:
         """Claim the k-th address of the first IPv4 subnet."""
         ledger = next((one for one in network.ledgers if one.subnet.version == 4), None)
+        if network.broken:
+            return 4  # the first subnet may be the one that is wrong
         if ledger is None:
-            if not network.broken:
-                message = (
-                    f"address number {number} of '{draft.key}': network '{network.name}' has no IPv4 subnet"
-                )
-                hint = "write the address itself, or give the network an IPv4 subnet"
-                self._found.append(Diagnostic("not-in-subnet", message, mark, hint))
+            message = f"address number {number} of '{draft.key}': network '{network.name}' has no IPv4 subnet"
+            hint = "write the address itself, or give the network an IPv4 subnet"
+            self._found.append(Diagnostic("not-in-subnet", message, mark, hint))
             return 4
         if not 0 <= number < ledger.subnet.num_addresses:
             message = f"address number {number} of '{draft.key}' is beyond subnet {ledger.subnet}"
@@ -183,7 +206,7 @@ class Reader:
     ) -> None:
         """An address outside the network's subnets: only with a prefix length of its own."""
         other = self._index.holder(address)
-        if length is None:
+        if length is None or network.broken:
             if not network.broken:
                 self._found.append(_outside(draft, network, address, other, mark))
             return

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ..errors import Diagnostic, Mark
 from ..model import Host, Network, Sandbox
-from ..tree import Map
+from ..tree import REST, Map
 from . import fields
 from .addresses import Fault, parse_address
 
@@ -32,6 +32,8 @@ def read_hosts(tree: Map, found: list[Diagnostic]) -> dict[str, Host]:
     hosts: dict[str, Host] = {}
     for name, source, mark in fields.sections(tree, "hosts"):
         text, vtep_mark = fields.text(source, "vtep"), source.value_mark("vtep")
+        if fields.unknown(source, "vtep"):
+            continue
         if text is None:
             hint = "write 'vtep: ADDRESS', or only the address"
             found.append(Diagnostic("missing-key", f"host '{name}' has no vtep", mark, hint))
@@ -84,10 +86,12 @@ def read_place(sandbox: str, source: Map, mark: Mark, declared: Map, found: list
     if isinstance(value, Map):
         own, place, value = fields.flag(value, "own_stack"), value.value_mark("name"), value.get("name")
     if isinstance(value, str):
-        if value in declared:
-            return Place(value, own)
+        if value in declared or REST in declared:
+            return Place(value if value in declared else None, own)
         message = f"sandbox '{sandbox}' is on host '{value}', which does not exist"
         found.append(Diagnostic("unknown-host", message, place, _which(value, declared)))
+        return Place(None, own)
+    if REST in declared or fields.unknown(source, "host") or fields.has_gap(source, "host"):
         return Place(None, own)
     if declared and own:
         message = f"sandbox '{sandbox}' is the own stack of a host, and does not say of which"

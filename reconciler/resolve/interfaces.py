@@ -23,7 +23,7 @@ def finish_endpoints(
     """The endpoints as the model has them, in the same order."""
     macs = _Macs(found)
     for draft in drafts:
-        if draft.network is not None and draft.mac is not None:
+        if draft.network is not None and draft.network.options_are_known and draft.mac is not None:
             if draft.network.options.traits.own_macs:
                 macs.declare(draft.network, draft.mac, draft.key, draft.source.value_mark("mac"))
             else:
@@ -37,11 +37,12 @@ def finish_endpoints(
             mac = None
         elif mac is None:
             mac = derive_mac(topology, draft.sandbox, draft.name, network, [each.ip for each in addresses])
-            if draft.network is not None:
+            if draft.network is not None and not draft.guessed and not fields.unknown(draft.source, "mac"):
                 macs.derive(draft.network, mac, draft.key, draft.mark)
-        _check_mtu(draft, addresses, found)
-        _check_ipv6_stays(draft, addresses, found)
+        _check_mtu(draft, draft.certain_addresses, found)
+        _check_ipv6_stays(draft, draft.certain_addresses, found)
         where = _where(draft)
+        limited, impaired = (_shape_is_known(draft, key) for key in ("bandwidth", "impair"))
         result.append(
             Endpoint(
                 name=draft.name,
@@ -52,8 +53,8 @@ def finish_endpoints(
                 gateway_priority=fields.number(draft.source, "gateway_priority") or 0,
                 sysctls={setting.path: setting.value for setting in draft.settings},
                 mark=draft.mark,
-                bandwidth=read_bandwidth(draft.source, where, found),
-                impairment=read_impairment(draft.source, where, found),
+                bandwidth=read_bandwidth(draft.source, where, found) if limited else None,
+                impairment=read_impairment(draft.source, where, found) if impaired else None,
             )
         )
     return result
@@ -65,6 +66,14 @@ def _no_mac(draft: EndpointDraft, network: Draft) -> Diagnostic:
     related = ((f"the {driver} driver is chosen here", network.source.value_mark("driver")),)
     hint = f"remove 'mac': with {driver} every endpoint has the MAC address of the parent"
     return Diagnostic("conflict", message, draft.source.key_mark("mac"), hint, related)
+
+
+def _shape_is_known(draft: EndpointDraft, key: str) -> bool:
+    """Whether no mistake hides a part of `bandwidth` or `impair`, or what they are held against."""
+    source, network = draft.source, draft.network
+    if fields.unknown(source, key, "network", "mtu") or fields.has_gap(source, key):
+        return False
+    return network is None or (network.options_are_known and not fields.unknown(network.source, "mtu"))
 
 
 def _where(draft: EndpointDraft) -> Where:
@@ -115,7 +124,7 @@ def _mtu(draft: EndpointDraft) -> int | None:
 
 def _check_mtu(draft: EndpointDraft, addresses: Iterable[IPInterface], found: list[Diagnostic]) -> None:
     mtu = _mtu(draft)
-    if mtu is None or draft.network is None:
+    if mtu is None or draft.network is None or fields.unknown(draft.source, "mtu"):
         return
     own = draft.source.get("mtu") is not None
     mark = draft.source.value_mark("mtu") if own else draft.mark
@@ -125,7 +134,7 @@ def _check_mtu(draft: EndpointDraft, addresses: Iterable[IPInterface], found: li
         found.append(Diagnostic("conflict", message, mark, "lower it, or raise the network's", related))
     v6 = [each for each in addresses if each.version == 6]
     told = not own and 6 in draft.network.families()  # the network's own diagnostic says it
-    if mtu < MIN_V6_MTU and v6 and not told:
+    if mtu < MIN_V6_MTU and v6 and not told and (own or not draft.network.broken):
         message = f"mtu {mtu} of '{draft.key}' is too small for its IPv6 address {v6[0].ip}"
         hint = f"IPv6 needs {MIN_V6_MTU} at least"
         found.append(Diagnostic("conflict", message, mark, hint))

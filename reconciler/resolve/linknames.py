@@ -58,7 +58,10 @@ class _Use(NamedTuple):
 def check_host_names(
     topology: str, networks: Iterable[Network], sandboxes: Iterable[Sandbox]
 ) -> Iterator[Diagnostic]:
-    """A diagnostic for each link of the host whose name another one of this topology has."""
+    """A diagnostic for each link of the host whose name another one of this topology has.
+
+    Without the topology's name, only declared names are known.
+    """
     first: dict[str, _Use] = {}
     for use in _uses(topology, networks, sandboxes):
         earlier = first.setdefault(use.name, use)
@@ -81,14 +84,14 @@ def _uses(topology: str, networks: Iterable[Network], sandboxes: Iterable[Sandbo
         if network.options.traits.host_ends:
             host_ends.add(network.name)
         if isinstance(network.options, BridgeOptions):
-            device = network.options.name or names.link(topology, network.name)
-            yield _Use(device, _Kind.BRIDGE, network.name, network.mark)
+            if device := network.options.name or (topology and names.link(topology, network.name)):
+                yield _Use(device, _Kind.BRIDGE, network.name, network.mark)
             for port in network.options.ports:
                 yield _Use(port, _Kind.PORT, network.name, network.mark)
     for sandbox in sandboxes:
         for endpoint in sandbox.endpoints:
             title = f"{sandbox.name}/{endpoint.name}"
-            if endpoint.network in host_ends:
+            if endpoint.network in host_ends and topology:
                 end = names.link(topology, sandbox.name, endpoint.name)
                 yield _Use(end, _Kind.HOST_END, title, endpoint.mark)
             if sandbox.kind is SandboxKind.HOST:

@@ -38,7 +38,8 @@ class Range:
 class Draft:
     """A network on its way: what is known of it, and one ledger for each usable range.
 
-    `broken` says that some range was wrong, so that nothing is concluded from its absence.
+    `broken` says that some range was wrong, so that nothing is concluded from its absence; `unsettled` that nobody can
+    tell which automatic addresses its endpoints get, because a mistake hides a part of the network or an endpoint.
     """
 
     name: str
@@ -49,6 +50,12 @@ class Draft:
     ledgers: list[Ledger] = field(default_factory=list)
     subnets: list[Subnet] = field(default_factory=list)
     broken: bool = False
+    unsettled: bool = False
+
+    @property
+    def options_are_known(self) -> bool:
+        """Whether no mistake hides the driver or one of its options, and with them what the driver does."""
+        return not fields.unknown(self.source, "driver") and not fields.has_gap(self.source, "options")
 
     @property
     def driver(self) -> str:
@@ -107,9 +114,13 @@ def read_networks(
     for draft in drafts.values():
         for one in draft.ranges:
             if one.subnet is None:
-                draft.broken = True
+                draft.broken = draft.unsettled = True
             else:
                 _complete(draft, one, one.subnet, found)
+        if fields.has_gap(draft.source, "subnets"):
+            draft.broken = draft.unsettled = True
+        if not draft.options_are_known:
+            draft.unsettled = True
         _check_mtu(draft, found)
         _check_reserved(draft, found)
     return drafts
@@ -135,6 +146,8 @@ def _range(network: str, place: int, item: Map, found: list[Diagnostic]) -> Rang
     if word := fields.text(item, "draw"):
         return Range(network, place, item, item.value_mark("draw"), family=6 if word == "ipv6" else 4)
     one = Range(network, place, item, item.value_mark("subnet"))
+    if fields.unknown(item, "subnet"):
+        return one
     subnet = parse_subnet(fields.text(item, "subnet") or "")
     if isinstance(subnet, Fault):
         found.append(subnet.at(one.mark))
@@ -182,6 +195,8 @@ def _draw(
 ) -> None:
     wanted = {Draw(one.network, one.place, one.family): one for one in ranges if one.family is not None}
     pools = read_pools(tree, topology, found)
+    if not _draws_are_known(tree):
+        return
     declared = [one.subnet for one in ranges if one.subnet is not None]
     result = draw(tuple(wanted), pools, leases, declared, taken)
     for key, one in wanted.items():
@@ -192,13 +207,32 @@ def _draw(
             found.append(exhausted(family, pools, [one.network for one in missing], missing[0].mark))
 
 
+def _draws_are_known(tree: Map) -> bool:
+    """Whether no mistake hides a pool, or a network that could draw from one before others do."""
+    pools = list(fields.maps(tree, "pools"))
+    networks = [network for _, network, _ in fields.sections(tree, "networks")]
+    subnets = [subnet for network in networks for subnet in fields.maps(network, "subnets")]
+    return not (
+        fields.unknown(tree, "name")
+        or fields.has_gap(tree, "pools")
+        or fields.has_gap(tree, "networks")
+        or any(fields.unknown(pool, "base", "size") for pool in pools)
+        or any(fields.has_gap(network, "subnets") for network in networks)
+        or any(fields.unknown(subnet, "subnet") for subnet in subnets)
+    )
+
+
 def _complete(draft: Draft, one: Range, subnet: IPNetwork, found: list[Diagnostic]) -> None:
     """The rest of one range: what is handed out, what is reserved, who is the gateway."""
     ip_range = _ip_range(one, subnet, found)
     ledger = Ledger(subnet, ip_range)
     gateway, gateway_mark = _gateway(draft, one, ledger, ip_range, found)
+    if not draft.options_are_known or fields.unknown(one.source, "gateway", "ip_range"):
+        draft.unsettled = True
+    if fields.has_gap(one.source, "aux_addresses"):
+        draft.unsettled = True
     if gateway is not None:
-        if draft.options.traits.holds_gateway:
+        if draft.options.traits.holds_gateway and draft.options_are_known:
             ledger.claim(int(gateway), Holder(f"the gateway of network '{draft.name}'", gateway_mark))
         else:
             ledger.withhold(int(gateway))
@@ -210,7 +244,7 @@ def _complete(draft: Draft, one: Range, subnet: IPNetwork, found: list[Diagnosti
 
 def _reserve(draft: Draft, ledger: Ledger, gateway: IPAddress | None, found: list[Diagnostic]) -> None:
     """What the driver needs an address for is claimed before anybody else can have it."""
-    for what, address in draft.options.traits.reserved:
+    for what, address in draft.options.traits.reserved if draft.options_are_known else ():
         if address.version != ledger.subnet.version or address not in ledger.subnet:
             continue
         title = f"{what} ({address})"
@@ -224,7 +258,7 @@ def _reserve(draft: Draft, ledger: Ledger, gateway: IPAddress | None, found: lis
 
 
 def _check_reserved(draft: Draft, found: list[Diagnostic]) -> None:
-    for what, address in draft.options.traits.reserved:
+    for what, address in draft.options.traits.reserved if draft.options_are_known else ():
         if draft.ledger_of(address) is None and not draft.broken:
             message = f"{what} ({address}) is in no subnet of '{draft.name}' ({draft.described()})"
             hint = "choose an address of a subnet"
@@ -254,7 +288,11 @@ def _gateway(
 ) -> tuple[IPAddress | None, Mark]:
     """The gateway and where it is declared; a derived one stands where its subnet does."""
     declared = one.source.get("gateway")
+    if fields.unknown(one.source, "gateway"):
+        return None, one.mark
     if declared is None:
+        if not draft.options_are_known or fields.unknown(one.source, "ip_range"):
+            return None, one.mark
         return (first_host(ledger.subnet, ip_range) if draft.options.traits.holds_gateway else None), one.mark
     mark = one.source.value_mark("gateway")
     if declared is False:
@@ -273,6 +311,8 @@ def _aux_addresses(
     aux: list[tuple[str, IPAddress]] = []
     source = fields.section(one.source, "aux_addresses")
     for name in source:
+        if fields.unknown(source, name):
+            continue
         mark = source.value_mark(name)
         address = parse_address(fields.text(source, name) or "")
         if (
@@ -285,7 +325,7 @@ def _aux_addresses(
         assert not isinstance(address, Fault)
         aux.append((name, address))
         holder = Holder(f"the reserved address '{name}' of network '{draft.name}'", mark)
-        if address == gateway and not draft.options.traits.holds_gateway:
+        if address == gateway and not (draft.options.traits.holds_gateway and draft.options_are_known):
             continue  # a name for the router that is no part of the topology
         if earlier := ledger.claim(int(address), holder):
             found.append(clash(f"reserved address {address} ('{name}')", mark, earlier))

@@ -20,6 +20,8 @@ def read_pools(tree: Map, topology: str, found: list[Diagnostic]) -> tuple[Defau
     pools: list[tuple[DefaultPool, Mark]] = []
     families: set[int] = set()
     for source in fields.maps(tree, "pools"):
+        if fields.unknown(source, "base", "size"):
+            continue
         mark = source.value_mark("base")
         base = parse_subnet(fields.text(source, "base") or "")
         if isinstance(base, Fault):

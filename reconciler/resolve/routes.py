@@ -28,15 +28,22 @@ class Reach:
     """What a sandbox is connected to. `open_ended`: it may have more links and addresses than its endpoints say.
 
     `own` is every address known to be its own: those of its endpoints, and `foreign` ones (for the host, the gateways
-    on its bridges).
+    on its bridges) and without `guessed` ones, which may become others. `more_routes`: a mistake hides some.
     """
 
     def __init__(
-        self, endpoints: Sequence[Endpoint], foreign: frozenset[IPAddress], *, open_ended: bool
+        self,
+        endpoints: Sequence[Endpoint],
+        foreign: frozenset[IPAddress],
+        guessed: frozenset[IPAddress],
+        *,
+        open_ended: bool,
     ) -> None:
         self.endpoints = endpoints
         self.open_ended = open_ended
-        self.own = {each.ip for endpoint in endpoints for each in endpoint.addresses} | foreign
+        self.own = {each.ip for endpoint in endpoints for each in endpoint.addresses} - guessed | foreign
+        self.owns_more = open_ended or bool(guessed)
+        self.more_routes = False
 
     def connected(self, version: int, dev: str | None) -> list[tuple[str, IPNetwork]]:
         """The prefixes that its endpoints, or one of them, are on."""
@@ -58,8 +65,12 @@ def read_routes(source: Map, reach: Reach, found: list[Diagnostic]) -> tuple[Sta
     """The routes of one sandbox in file order; those with a mistake are reported and left out."""
     routes: list[StaticRoute] = []
     seen: dict[tuple[IPNetwork, int, int], StaticRoute] = {}
+    reach.more_routes = fields.has_gap(source, "routes")
     for item in fields.maps(source, "routes"):
         route = _Reading(item, found).route()
+        if fields.unknown(item, *item):
+            reach.more_routes = True
+            continue
         if route is None:
             continue
         _check(item, route, reach, routes, found)
@@ -111,6 +122,8 @@ class _Reading:
         return address
 
     def _destination(self, via: IPAddress | None) -> IPNetwork | None:
+        if fields.unknown(self._source, "to"):
+            return None
         text = fields.text(self._source, "to") or ""
         mark = self._source.value_mark("to")
         if text == "default":
@@ -202,7 +215,7 @@ def _via_fault(route: StaticRoute, reach: Reach, earlier: Sequence[StaticRoute])
     here = next((prefix for _, prefix in prefixes if via in prefix), None)
     if here is not None:
         return _no_host(via, here)
-    if route.onlink or reach.open_ended or _reached_by_route(via, route, earlier):
+    if route.onlink or reach.open_ended or reach.more_routes or _reached_by_route(via, route, earlier):
         return None
     where = f"'{route.dev}'" if route.dev else "any endpoint"
     message = f"'via: {via}' is in no connected prefix of {where}"
@@ -248,7 +261,7 @@ def _connected_fault(route: StaticRoute, reach: Reach) -> _Verdict | None:
 
 
 def _src_fault(route: StaticRoute, reach: Reach) -> _Verdict | None:
-    if route.src is None or reach.open_ended or route.src in reach.own:
+    if route.src is None or reach.owns_more or route.src in reach.own:
         return None
     if route.src.version != route.to.version or route.type is not RouteType.UNICAST:
         return None

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from .. import names
 from ..errors import Diagnostic, Mark
 from ..model import Endpoint, IPAddress, Network, Sandbox, SandboxKind
-from ..tree import Map
+from ..tree import UNKNOWN, Map
 from . import fields
 from .endpoints import EndpointDraft
 from .gateways import default_gateways
@@ -27,7 +27,7 @@ _Place = tuple[str | None, SandboxKind, str]
 
 @dataclass(slots=True)
 class SandboxDraft:
-    """A sandbox on its way."""
+    """A sandbox on its way. `kind_is_known`: no mistake hides whose namespace it is; `is_placed`: nor on which host."""
 
     name: str
     mark: Mark
@@ -35,6 +35,8 @@ class SandboxDraft:
     kind: SandboxKind
     where: str
     host: str | None = None
+    kind_is_known: bool = True
+    is_placed: bool = True
     endpoints: list[EndpointDraft] = field(default_factory=list)
     settings: list[Setting] = field(default_factory=list)
 
@@ -42,7 +44,7 @@ class SandboxDraft:
 def read_sandbox(name: str, source: Map, mark: Mark, hosts: Map, found: list[Diagnostic]) -> SandboxDraft:
     """Whose namespace it is, and on which of `hosts`; endpoints are read afterwards."""
     place = read_place(name, source, mark, hosts, found)
-    ways = [key for key in ("netns", "pid") if source.get(key) is not None]
+    ways = [key for key in ("netns", "pid") if source.get(key) not in (None, UNKNOWN)]
     if place.own_stack:
         ways.append("host")
     for extra in ways[1:]:
@@ -57,7 +59,17 @@ def read_sandbox(name: str, source: Map, mark: Mark, hosts: Map, found: list[Dia
             kind, where = SandboxKind.PID, str(fields.number(source, "pid"))
         case ["host"]:
             kind = SandboxKind.HOST
-    return SandboxDraft(name, mark, source, kind, where, place.host)
+    hidden = fields.unknown(source, "netns", "pid", "host") or fields.has_gap(source, "host")
+    return SandboxDraft(
+        name,
+        mark,
+        source,
+        kind,
+        where,
+        place.host,
+        kind_is_known=bool(ways) or not hidden,
+        is_placed=place.host is not None or not hosts,
+    )
 
 
 def finish_sandbox(
@@ -68,13 +80,21 @@ def finish_sandbox(
     found: list[Diagnostic],
 ) -> Sandbox:
     """The sandbox as the model has it."""
-    given = draft.kind is not SandboxKind.MADE
+    more = fields.has_gap(draft.source, "endpoints")
+    given = draft.kind is not SandboxKind.MADE or not draft.kind_is_known or more
     broken = any(endpoint.broken for endpoint in draft.endpoints)
     interfaces = None if given else [endpoint.name for endpoint in endpoints]
     draft.settings = sandbox_settings(draft.source, interfaces, found)
-    _check_settings(draft, endpoints, found)
+    _check_settings(draft, found)
     at_home = bridge_addresses if draft.kind is SandboxKind.HOST else frozenset()
-    reach = Reach(endpoints, at_home, open_ended=given or broken)
+    guessed = frozenset(
+        each.ip
+        for one in draft.endpoints
+        if one.guessed
+        for each in one.addresses
+        if str(each.ip) in one.leased
+    )
+    reach = Reach(endpoints, at_home, guessed, open_ended=given or broken)
     routes = read_routes(draft.source, reach, found)
     willing = [
         endpoint
@@ -100,12 +120,12 @@ def check_sharing(topology: str, drafts: Sequence[SandboxDraft], found: list[Dia
     made = {
         (draft.host, f"{_NETNS_DIRECTORY}/{names.netns(topology, draft.name)}"): draft
         for draft in drafts
-        if draft.kind is SandboxKind.MADE
+        if draft.kind is SandboxKind.MADE and draft.kind_is_known and draft.is_placed and topology
     }
     interfaces: dict[tuple[_Place, str], SandboxDraft] = {}
     settings: dict[tuple[_Place, str], tuple[SandboxDraft, Setting]] = {}
     for draft in drafts:
-        if draft.kind is SandboxKind.MADE:
+        if draft.kind is SandboxKind.MADE or not draft.is_placed:
             continue
         if draft.kind is SandboxKind.PATH and (maker := made.get((draft.host, draft.where))):
             message = f"{draft.where} is the namespace that sandbox '{maker.name}' makes"
@@ -132,7 +152,10 @@ def check_host_settings(drafts: Sequence[SandboxDraft], found: list[Diagnostic])
     if not hosts:
         return
     shared = {
-        setting.mark for draft in drafts if draft.kind is not SandboxKind.HOST for setting in draft.settings
+        setting.mark
+        for draft in drafts
+        if draft.kind is not SandboxKind.HOST and draft.kind_is_known
+        for setting in draft.settings
     }
     for draft in hosts:
         for setting in draft.settings:
@@ -157,7 +180,7 @@ def _all_settings(draft: SandboxDraft) -> Iterable[Setting]:
         yield from endpoint.settings
 
 
-def _check_settings(draft: SandboxDraft, endpoints: Sequence[Endpoint], found: list[Diagnostic]) -> None:
+def _check_settings(draft: SandboxDraft, found: list[Diagnostic]) -> None:
     """Sandbox settings against those of its endpoints, and against their IPv6 addresses."""
     by_path = {setting.path: setting for endpoint in draft.endpoints for setting in endpoint.settings}
     for setting in draft.settings:
@@ -167,8 +190,8 @@ def _check_settings(draft: SandboxDraft, endpoints: Sequence[Endpoint], found: l
         if not setting.disables_ipv6:
             continue
         scope = setting.path.split("/")[-2]
-        for endpoint in endpoints:
-            v6 = next((each.ip for each in endpoint.addresses if each.version == 6), None)
+        for endpoint in draft.endpoints:
+            v6 = next((each.ip for each in endpoint.certain_addresses if each.version == 6), None)
             if v6 is not None and scope in ("all", "default", endpoint.name):
                 message = (
                     f"'{setting.key}' would take the IPv6 address {v6} of '{draft.name}/{endpoint.name}' away"

@@ -154,7 +154,7 @@ def test_a_bug_is_called_one(run: Run, topology: Path, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import reconciler.expand\n"
         "def broken(*_):\n    raise LookupError('spanner')\n"
-        "reconciler.expand.load = broken\n"
+        "reconciler.expand.read = broken\n"
     )
     env = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
     short, long = (run("validate", topology.name, *more, env=env) for more in ((), ("-v",)))

@@ -21,7 +21,8 @@ SCHEMA: dict[str, Any] = json.loads(schema.text())
 
 
 def check(text: str, **options: Any) -> list[Diagnostic]:
-    return schema.check(source.parse(text.encode(), "t.yaml"), **options)
+    found = schema.check(source.parse(text.encode(), "t.yaml"), **options)
+    return [each.diagnostic for each in found]
 
 
 def _schemas(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -123,7 +124,7 @@ def test_our_keywords_agree_with_the_standard(text: str) -> None:
         data = source.parse(text.encode(), "t.yaml")
     except TopologyError:
         return
-    ours = [mistake for mistake in schema.check(data) if mistake.code != "not-yet"]
+    ours = [each for each in schema.check(data) if each.diagnostic.code != "not-yet"]
     stricter = "\\n" in text or "1400.0" in text
     assert (not ours) == (Draft202012Validator(SCHEMA).is_valid(data) and not stricter)
 
@@ -235,6 +236,6 @@ def test_a_hint_knows_no_name() -> None:
     """Where the file has nothing yet, the level is named with a placeholder."""
     data = Map(source.parse(b"name: x", "t").mark)
     assert (
-        fields.key_hint(("gateway_priority",), data)
+        fields.guess_key(("gateway_priority",), data).hint
         == "'gateway_priority' belongs under sandboxes.NAME.endpoints.NAME"
     )
