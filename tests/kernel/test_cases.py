@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def check_fact(world: World, fact: Mapping[str, Any]) -> None:
 def qdiscs(world: World, link: str, netns: str | None) -> list[str]:
     """The queueing disciplines of a link as `tc qdisc show` has them, from the root, without what says nothing."""
     shown = world.run("tc", "qdisc", "show", "dev", link, netns=netns).stdout.splitlines()
-    return [line.replace(" refcnt 2", "").strip() for line in shown]
+    return [re.sub(r" refcnt [0-9]+", "", line).strip() for line in shown]
 
 
 def check_link(world: World, name: str, fact: Mapping[str, Any]) -> None:

@@ -16,7 +16,10 @@ TOPOLOGY = {
     "networks": {"front": {"subnets": ["10.10.0.0/24", "fd00:10::/64"]}, "back": {"internal": True}},
     "sandboxes": {
         "web": {"endpoints": {"eth0": "front", "eth1": "back"}, "sysctls": {"net.ipv4.ip_forward": 1}},
-        "db": {"endpoints": {"eth0": "back"}, "routes": [{"to": "10.99.0.0/16", "type": "blackhole"}]},
+        "db": {
+            "endpoints": {"eth0": {"network": "back", "bandwidth": "10mbit"}},
+            "routes": [{"to": "10.99.0.0/16", "type": "blackhole"}],
+        },
     },
 }
 ERRNOS = ("EEXIST", "ENODEV", "EBUSY", "EPERM", "EINVAL", "ENOBUFS", "ENOMEM", "EMFILE", "ENOSPC")

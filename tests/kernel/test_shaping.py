@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from reconciler.kernel import observe
+from reconciler.kernel.netlink import Socket
+from reconciler.kernel.qdisc import QdiscRecord
+from reconciler.sides import Scope
 from tests import icmp
 from tests.world import World
 
@@ -60,6 +64,25 @@ def _transfer(client: socket.socket, server: socket.socket, amount: int) -> floa
         if readable:
             received += len(server.recv(1 << 20))
     return time.monotonic() - started
+
+
+@pytest.mark.needs("tbf")
+def test_only_who_shapes_pays_for_a_look(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Disciplines are asked for in the namespaces in which a link of ours has one, and in no other."""
+    asked: list[Socket] = []
+    dump = observe._qdiscs
+
+    def counted(sock: Socket) -> list[QdiscRecord]:
+        asked.append(sock)
+        return dump(sock)
+
+    monkeypatch.setattr(observe, "_qdiscs", counted)
+    apply(world)
+    world.call(observe.observe, Scope("shop"))
+    assert asked == []
+    apply(world, bandwidth={"egress": "8mbit"})
+    world.call(observe.observe, Scope("shop"))
+    assert len(asked) == 1
 
 
 @pytest.mark.needs("tbf")

@@ -172,6 +172,26 @@ def test_defaults_lie_below_what_objects_say(write: Write) -> None:
     }
 
 
+def test_one_rate_is_one_for_both_directions_in_every_layer(write: Write) -> None:
+    """The short form is written out before layers are merged, so each rate and the burst have an origin of their own."""
+    tree = plain(
+        write,
+        """
+name: s
+defaults: {endpoint: {bandwidth: {burst: 32kb, latency: 10ms}, impair: {limit: 5000}}}
+networks: {n: {}}
+sandboxes: {a: {endpoints: {e0: {network: n, bandwidth: 1mbit}, e1: {network: n, bandwidth: {egress: 2mbit}}, e2: n}}}
+""",
+        "sandboxes: {a: {endpoints: {e0: {bandwidth: {ingress: 3mbit}, impair: {loss: 1%}}, e1: {bandwidth: 4mbit}}}}",
+    )
+    endpoints = section(tree, "sandboxes", "a", "endpoints")
+    shared = {"burst": "32kb", "latency": "10ms"}
+    assert section(endpoints, "e0", "bandwidth") == {"egress": "1mbit", "ingress": "3mbit", **shared}
+    assert section(endpoints, "e0", "impair") == {"loss": "1%", "limit": 5000}
+    assert section(endpoints, "e1", "bandwidth") == {"egress": "4mbit", "ingress": "4mbit", **shared}
+    assert "bandwidth" not in section(endpoints, "e2")
+
+
 def test_overrides_win_in_their_order(write: Write) -> None:
     """Later layers win, maps are merged, lists replaced, short forms understood, and defaults stay below."""
     tree = plain(

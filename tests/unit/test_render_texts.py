@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.errors import Diagnostic, KernelError, Mark, Refused
-from reconciler.objects import HOST, Address, Bridge, Link, OtherKind, Route, Sysctl
+from reconciler.objects import HOST, Address, Bridge, Link, OtherKind, Qdisc, Route, Sysctl
 from reconciler.render import diagnostics, failure, show, status, style, words
 from reconciler.render.show import Shown, Space
 from reconciler.render.status import Condition, StatusView
@@ -175,6 +175,15 @@ def test_destinations_hide_what_is_usual(route: Route, text: str) -> None:
         ("group", 1390033085, "0x52da38bd"),
         ("altnames", ("a", "b"), "a, b"),
         ("alias", "x\ny", r"x\ny"),
+        ("rate", 1_250_000, "10 Mbit/s"),
+        ("rate", 1, "8 bit/s"),
+        ("burst", 1514, "1.479 KiB"),
+        ("queue", 65536, "64 KiB"),
+        ("delay", 20_000_000, "20 ms"),
+        ("jitter", 0, "0 ns"),
+        ("loss", 1_000_000, "0.1%"),
+        ("loss", 10**9, "100%"),
+        ("reorder", 1, "0.0000001%"),
     ],
 )
 def test_values_are_what_people_write(
@@ -189,6 +198,23 @@ def test_a_parameter_of_a_dotted_link_is_written_as_sysctl_does() -> None:
     assert words.object_name(Sysctl(netns="a", path="net/ipv4/conf/eth0.5/x")) == (
         "parameter net.ipv4.conf.eth0/5.x in a"
     )
+
+
+def test_a_discipline_is_told_by_what_it_does() -> None:
+    """Zeros are not mentioned; what nobody can declare is."""
+    netem = Qdisc(
+        netns="",
+        link="eth0",
+        place="root",
+        discipline="netem",
+        delay=10**7,
+        loss=0,
+        limit=1000,
+        further=("ecn",),
+    )
+    assert words.effect(netem) == "delay 10 ms"
+    assert words.qdisc(netem) == "on eth0, delay 10 ms, limit 1000, ecn"
+    assert words.qdisc(Qdisc(netns="", link="eth0", place="root", discipline="fq")) == "on eth0"
 
 
 @pytest.mark.parametrize(
