@@ -17,6 +17,7 @@ from ..objects import HOST, Ipvlan, Link, LinkRef
 from ..options import IpvlanOptions
 from . import interface, parent
 from .contract import Item, Member, Site, declare
+from .shaping import shaping
 
 
 class IpvlanDriver:
@@ -43,7 +44,12 @@ class IpvlanDriver:
             addrgen=None if interface.has_v6(endpoint) else "none",
         )
         return declare(
-            member.origin, endpoint.mark, link, *interface.parameters(member), *interface.addresses(member)
+            member.origin,
+            endpoint.mark,
+            link,
+            *shaping(endpoint, link.ref, None),
+            *interface.parameters(member),
+            *interface.addresses(member),
         )
 
 
