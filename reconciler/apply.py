@@ -12,7 +12,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Protocol
@@ -198,6 +198,8 @@ class _Apply:
         scope = scope_of(self.desired, self.claims)
         observed = self.kernel.observe(scope)
         rest = plan(self.desired, observed, applied=self.established(), claims=self.claims)
+        if self.todo.resting:  # what was not to be done is not left over
+            rest = replace(rest, changes=tuple(c for c in rest.changes if c.key not in self.todo.resting))
         different = {change.key for change in rest.changes}
         # The kernel is the judge: what it shows as wanted is done, even if a message about it was refused.
         self.outcomes = [
@@ -231,7 +233,8 @@ class _Apply:
 
     def established(self) -> dict[Key, KernelObject]:
         """What was applied before and still is meant to be, plus what this run did."""
-        failed = {outcome.change.key for outcome in self.outcomes if not outcome.done} | self.todo.withheld
+        failed = {outcome.change.key for outcome in self.outcomes if not outcome.done}
+        failed |= self.todo.withheld | self.todo.resting
         tried = {outcome.change.key for outcome in self.outcomes}
         pending = {change.key for change in self.todo.changes} - tried
         return {

@@ -6,6 +6,8 @@ they are opened: opening alone can block, or do something.
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import glob
 import os
 import stat
@@ -30,6 +32,25 @@ def collect(paths: Sequence[str]) -> tuple[str, ...]:
         for name in _files_of(path):
             files.setdefault(name if name == STDIN else os.path.realpath(name), name)
     return tuple(files.values())
+
+
+def is_being_written(path: str) -> bool:
+    """Whether somebody has the file open for writing, as far as can be told.
+
+    A read lease is refused then (fcntl(2), F_SETLEASE); whoever may not have one, or on a file system without, is told no.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    finally:
+        os.close(fd)
+    return False
 
 
 def default_paths() -> tuple[str, ...]:

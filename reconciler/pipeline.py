@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from .errors import Diagnostic, TopologyError, Unsupported
 from .expand import Expanded
 from .features import by_place, missing, needs
 from .model import IPNetwork, Leases, Topology
+from .objects import KernelObject, Key
 from .plan import Action, Plan, plan
 from .sides import Desired, Observed
 from .state import Store
@@ -75,7 +76,6 @@ def load(
         files=expanded.files,
         leases=lockfile.prefer(locked.lock.leases, store.leases()),
         taken=taken,
-        vnis=locked.lock.vnis,
     )
     lockfile.require(topology, leases, locked)
     here = None if anywhere else identity.choose(topology.hosts, host)
@@ -92,8 +92,13 @@ def nothing(expanded: Expanded, host: str | None = None) -> Desired:
     return Desired(expanded.name, here=identity.choose(hosts, host))
 
 
-def look(desired: Desired, store: Store, kernel: Kernel) -> Look:
-    """Observe and plan. Raises Unsupported on another host than the one that `desired` is for."""
+def look(
+    desired: Desired, store: Store, kernel: Kernel, applied: Mapping[Key, KernelObject] | None = None
+) -> Look:
+    """Observe and plan. Raises Unsupported on another host than the one that `desired` is for.
+
+    `applied` is what the last apply established, for who knows it already; else the store is asked.
+    """
     began = time.monotonic()
     if desired.here is not None:
         identity.confirm(desired.here, kernel.addresses())
@@ -102,8 +107,9 @@ def look(desired: Desired, store: Store, kernel: Kernel) -> Look:
     begun = _begun(store) if observed.orphans else frozenset()
     first = plan(desired, observed, claims=claims, begun=begun)
     # Only now does it matter what is drift: the record is large, and before the first apply there is none.
-    if first.changes and desired.objects and (applied := store.applied()):
-        first = plan(desired, observed, applied=applied, claims=claims, begun=begun)
+    if first.changes and desired.objects:
+        known = store.applied() if applied is None else applied
+        first = plan(desired, observed, applied=known, claims=claims, begun=begun) if known else first
     return Look(observed, first, time.monotonic() - began)
 
 

@@ -22,11 +22,9 @@ from .objects import (
     HOST,
     Address,
     Difference,
-    FdbEntry,
     KernelObject,
     Key,
     Link,
-    Neighbour,
     Netns,
     Port,
     Qdisc,
@@ -131,7 +129,8 @@ class Pending:
 class Plan:
     """The ordered difference. `foreign` are objects that we leave alone in places where somebody may look for them.
 
-    What stands on something `pending` is not among the changes, but `withheld`; it comes with a later plan.
+    What stands on something `pending` is not among the changes, but `withheld`; it comes with a later plan. So does what
+    is `resting`, because somebody said so (see `hold`).
     """
 
     topology: str
@@ -141,6 +140,7 @@ class Plan:
     unchanged: int = 0
     pending: tuple[Pending, ...] = ()
     withheld: frozenset[Key] = frozenset()
+    resting: frozenset[Key] = frozenset()
 
     @property
     def empty(self) -> bool:
@@ -168,6 +168,25 @@ def plan(
         planner.remove_undeclared()
     planner.settle()
     return planner.result()
+
+
+def hold(found: Plan, origins: Collection[str]) -> Plan:
+    """`found` without what is to be done for these topology addresses, and without what stands on that."""
+    if not origins:
+        return found
+    held: set[Key] = set()
+    kept: list[Change] = []
+    lasting = False
+    for change in found.changes:
+        stands = change.action is not Action.DELETE and not held.isdisjoint(parents(change.object))
+        if change.origin not in origins and not stands:
+            kept.append(change)
+            continue
+        held.add(change.key)
+        lasting = lasting or change.action is Action.DELETE
+    if lasting:  # what was only to be made again because that would have gone is still there
+        kept = [change for change in kept if change.cause is not Cause.DEPENDENCY]
+    return replace(found, changes=tuple(kept), resting=found.resting | held)
 
 
 class _Planner:
@@ -341,14 +360,6 @@ class _Planner:
                 return (
                     f"another {what} exists there that this topology did not make",
                     "remove it, or change the file",
-                )
-            case ((FdbEntry() | Neighbour()), _):
-                if not compare(desired, found.object):
-                    return None
-                place = desired.mac if isinstance(desired, FdbEntry) else desired.address
-                return (
-                    f"another program put an entry for {place} on '{desired.link}', and says otherwise",
-                    "keep that program away from this link",
                 )
             case _:
                 return None

@@ -31,6 +31,7 @@ __all__ = ["Interrupted", "Journal", "Run", "Store", "boot_id"]
 
 _HISTORY = 50
 _FILES = ("state.json", "applied.json", "history.json")
+_OF_A_WATCH = ("watch.json", "watch.lock", "events.jsonl", "events.1.jsonl", "suspend.json")
 _SET_ASIDE = ("history.json", "journal.jsonl")
 _ATTEMPTS = 100
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -80,6 +81,13 @@ class Store:
             if self.directory.is_dir() and os.listdir(self.directory) == ["lock"]:
                 self.remove()  # refused before anything was done: leave no trace
             os.close(fd)
+
+    def make(self) -> None:
+        """See to it that there is a directory."""
+        with self._usable():
+            directories.make(self.root)
+            with suppress(FileExistsError):
+                self.directory.mkdir(mode=0o700)
 
     def _locked_fd(self) -> int:
         for _ in range(_ATTEMPTS):
@@ -260,8 +268,9 @@ class Store:
 
     def remove(self) -> None:
         """Forget the topology: after a destroy nothing of it stays, directories included."""
-        leftovers = (*(f".{name}.new" for name in _FILES), *(f"{name}.damaged" for name in _SET_ASIDE))
-        for name in (*_FILES, *leftovers, "journal.jsonl", "lock"):
+        names = (*_FILES, *_OF_A_WATCH)
+        leftovers = (*(f".{name}.new" for name in names), *(f"{name}.damaged" for name in _SET_ASIDE))
+        for name in (*names, *leftovers, "journal.jsonl", "lock"):
             with suppress(IsADirectoryError):  # not ours
                 (self.directory / name).unlink(missing_ok=True)
         with suppress(OSError):  # not empty: somebody's files

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from .. import identity, pipeline, saved
+from .. import guard, identity, pipeline, saved
 from ..apply import Kernel, Options, Result, apply, record_in_sync
 from ..errors import Exit, LockHeld, UsageError
 from ..kernel.linux import Linux
@@ -24,7 +24,7 @@ from ..saved import SavedPlan
 from ..sides import Desired
 from ..source import STDIN
 from ..state import Store
-from . import consent, guard
+from . import consent
 from .console import Console
 from .inputs import Inputs, inputs, state_dir, topology_name
 from .plan import mention_interrupted, refuse_conflicts

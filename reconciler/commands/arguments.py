@@ -288,6 +288,25 @@ def _apply(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _watch(parser: argparse.ArgumentParser) -> None:
+    _paths(parser)
+    _host(parser)
+    parser.add_argument(
+        "--resync",
+        type=_seconds,
+        default=60.0,
+        metavar="S",
+        help="look at everything at least every S seconds (60)",
+    )
+    parser.add_argument("--detect-only", action="store_true", help="say what differs and change nothing")
+    parser.add_argument(
+        "--allow-empty", action="store_true", help="an edit may delete everything that the topology has"
+    )
+    parser.add_argument(
+        "--max-deletes", type=_count, metavar="N", help="an edit may delete at most N objects"
+    )
+
+
 def _destroy(parser: argparse.ArgumentParser) -> None:
     _paths(parser)
     _host(parser)
@@ -363,6 +382,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "lock": ("write the addresses that the files leave open into a file to commit", _lock),
     "plan": ("show what apply would do", _plan),
     "apply": ("make the kernel hold what the files declare", _apply),
+    "watch": ("apply, and keep it so: follow the files and mend what others change", _watch),
     "destroy": ("remove everything that a topology made", _destroy),
     "status": ("say what the last run did and whether all is in sync and ready", _status),
     "show": ("list what the kernel holds, ours and foreign", _show),

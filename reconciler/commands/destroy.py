@@ -6,10 +6,11 @@ from argparse import Namespace
 
 from .. import expand, pipeline
 from ..apply import Options
-from ..errors import Exit, TopologyError
+from ..errors import Exit, LockHeld, TopologyError
 from ..model import Leases
 from ..sides import Desired
 from ..state import Store
+from ..watched import Desk
 from . import leftovers
 from .apply import Job, carry_out
 from .console import Console
@@ -21,6 +22,9 @@ def run(args: Namespace, console: Console) -> int:
     refuse_both(args)
     job = _by_name(args) if args.name else _by_files(args, console)
     with job.store.lock():
+        if Desk(job.store).is_occupied():
+            message = f"topology '{job.desired.topology}' is watched, and would be made again at once"
+            raise LockHeld(message, hint="stop the watch first")
         links = leftovers.derived(job.store)
         code = carry_out(job, console, Options(wait=False), yes=args.yes)
         if code == Exit.OK:

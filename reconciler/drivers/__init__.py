@@ -10,11 +10,10 @@ from .bridge import BridgeDriver
 from .contract import Driver
 from .ipvlan import IpvlanDriver
 from .macvlan import MacvlanDriver
-from .overlay import OverlayDriver
 from .plugged import PluggedDriver
 
 registry: Mapping[str, Driver] = MappingProxyType(
-    {driver.name: driver for driver in (BridgeDriver(), MacvlanDriver(), IpvlanDriver(), OverlayDriver())}
+    {driver.name: driver for driver in (BridgeDriver(), MacvlanDriver(), IpvlanDriver())}
 )
 
 

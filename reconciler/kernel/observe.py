@@ -20,7 +20,7 @@ from ..errors import KernelError
 from ..model import IPNetwork
 from ..objects import HOST
 from ..sides import Observed, Scope
-from . import assemble, decode, details, encode, kinds, netns, qdisc, sysctl, tunnels, wire
+from . import assemble, decode, details, encode, kinds, netns, qdisc, sysctl, wire
 from .assemble import Tables
 from .netlink import Failure, Message, Socket
 
@@ -37,30 +37,39 @@ def observe(scope: Scope) -> Observed:
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """What may have changed since the last look: namespaces as a whole, and links of the host by their index."""
+    """What may have changed since the last look: namespaces as a whole, and links of the host by their index.
+
+    `names`: which namespaces there are. Every look sees that anyhow; it only says that there is a reason for one.
+    """
 
     namespaces: frozenset[str] = frozenset()
     links: frozenset[int] = frozenset()
+    names: bool = False
     everything: bool = False
 
     def __or__(self, other: Stale) -> Stale:
         return Stale(
             self.namespaces | other.namespaces,
             self.links | other.links,
+            self.names or other.names,
             self.everything or other.everything,
         )
 
     def __bool__(self) -> bool:
-        return self.everything or bool(self.namespaces) or bool(self.links)
+        return self.everything or self.names or bool(self.namespaces) or bool(self.links)
 
 
 EVERYTHING = Stale(everything=True)
 
 
 class Observer:
-    """Looks, and remembers what it saw. Not thread-safe."""
+    """Looks, and remembers what it saw. Not thread-safe.
 
-    def __init__(self) -> None:
+    `numbering` gives every namespace a number in the host if it has none, without which its notices are not heard.
+    """
+
+    def __init__(self, *, numbering: bool = False) -> None:
+        self._numbering = numbering
         self._scope: Scope | None = None
         self._tables: dict[str, Tables] = {}
         self._inodes: dict[str, int] = {}
@@ -92,7 +101,7 @@ class Observer:
                     kept if kept is not None else _read(name, fd, back, scope, wanted.get(name, ()), host)
                 )
             if inodes != self._inodes or HOST not in known:
-                self._peers = _peer_namespaces(fds, tables)
+                self._peers = _peer_namespaces(fds, tables, give=self._numbering)
         self._scope, self._tables, self._inodes = scope, tables, inodes
         unnamed = netns.entries(names.netns(scope.topology, ""))
         observed = assemble.assemble(scope, tables, self._peers)
@@ -200,8 +209,7 @@ def _read(
         known = {record.index: record.name for record in links}
         more = details.read(name, sock, known) if scope.foreign else []
         behind = _behind(sock, links, host)
-        entries = tunnels.read(sock, scope.topology, links) if name == HOST else []
-    return Tables(name, links, addresses, routes, qdiscs, values, more, behind, entries)
+    return Tables(name, links, addresses, routes, qdiscs, values, more, behind)
 
 
 def _reread(table: Tables, indexes: Collection[int], scope: Scope, paths: Iterable[str]) -> Tables:
@@ -219,18 +227,9 @@ def _reread(table: Tables, indexes: Collection[int], scope: Scope, paths: Iterab
                 addresses += [decode.address(reply) for reply in sock.dump(wire.RTM_GETADDR, body)]
         routes = _routes(sock, protocol=None if HOST in scope.given else marks.PROTOCOL)
         qdiscs = _qdiscs(sock) if scope.foreign or any(_is_shaped(each) for each in links) else []
-        entries = tunnels.read(sock, scope.topology, links)
     links.sort(key=lambda record: record.index)
     values = {path: held for path in paths if (held := sysctl.read(path)) is not None}
-    return replace(
-        table,
-        links=links,
-        addresses=addresses,
-        routes=routes,
-        qdiscs=qdiscs,
-        sysctls=values,
-        entries=entries,
-    )
+    return replace(table, links=links, addresses=addresses, routes=routes, qdiscs=qdiscs, sysctls=values)
 
 
 def _behind(
@@ -281,13 +280,18 @@ def _routes(sock: Socket, protocol: int | None) -> list[decode.RouteRecord]:
     return [record for record in records if record is not None]
 
 
-def _peer_namespaces(fds: Mapping[str, int], tables: Mapping[str, Tables]) -> dict[int, str]:
-    """Which namespace each namespace number of the host stands for."""
-    if not any(record.peer_nsid is not None for record in tables[HOST].links):
+def _peer_namespaces(
+    fds: Mapping[str, int], tables: Mapping[str, Tables], *, give: bool = False
+) -> dict[int, str]:
+    """Which namespace each namespace number of the host stands for; with `give`, each gets one first."""
+    if not give and not any(record.peer_nsid is not None for record in tables[HOST].links):
         return {}
     others = [(name, fd) for name, fd in fds.items() if name != HOST]
     requests = [encode.get_nsid(fd) for _, fd in others]
     with Socket() as sock:
+        if give:  # those that have one refuse another (EEXIST)
+            for part in _parts([encode.new_nsid(fd) for _, fd in others]):
+                sock.transact(part)
         answers = [answer for part in _parts(requests) for answer in sock.query(part)]
     found: dict[int, str] = {}
     for (name, _), answer in zip(others, answers, strict=True):

@@ -131,11 +131,9 @@ def test_the_digest_changes_with_the_lock(tmp_path: Path) -> None:
 
 def test_numbers_of_networks_that_are_gone_are_dropped() -> None:
     """The number of a network that is still declared stays."""
+    topology, leases = _topology()
     lock = Lock(vnis={"front": 7, "old": 8})
-    topology, leases = _topology(
-        text=FILES.replace("{front: {}}", "{front: {driver: overlay}}"), vnis=lock.vnis
-    )
-    wanted = lockfile.needed(leases, topology)
+    wanted = lockfile.needed(leases, lock, topology)
     assert wanted.vnis == {"front": 7}
     assert [one for one in lockfile.differences(lock, wanted) if "number" in one.what] == [
         ("number of network", "old", ("8",), ())
@@ -178,18 +176,14 @@ def test_a_locked_network_may_be_on_two_hosts() -> None:
     assert list(lockfile.unlocked(topology, leases, leases, "net/")) == []
 
 
-def _topology(
-    moved: Mapping[str, str] = {},  # never changed
-    text: str = FILES,
-    vnis: Mapping[str, int] = {},  # nor this one
-) -> tuple[Topology, Leases]:
+def _topology(moved: Mapping[str, str] = {}) -> tuple[Topology, Leases]:  # never changed
     """FILES resolved, with some sandboxes moved afterwards: to where a bridge would not be allowed to reach."""
     from reconciler import expand, layers
 
-    sources = layers.Sources(((source.parse(text.encode(), "shop.yaml"),),), ("shop.yaml",), "", ())
+    sources = layers.Sources(((source.parse(FILES.encode(), "shop.yaml"),),), ("shop.yaml",), "", ())
     expanded = expand.expand(sources)
     topology, leases = resolve(
-        expanded.tree, name_mark=expanded.name_mark, files=expanded.files, leases=Leases(), vnis=vnis
+        expanded.tree, name_mark=expanded.name_mark, files=expanded.files, leases=Leases()
     )
     sandboxes = {
         name: replace(sandbox, host=moved.get(name, sandbox.host))

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..errors import Refused
-from ..pipeline import Look
-from ..render.entries import Verb, entries
-from ..render.style import counted
-from ..sides import Desired
+from .errors import Refused
+from .pipeline import Look
+from .render.entries import Verb, entries
+from .render.style import counted
+from .sides import Desired
 
 FEW = 3
 

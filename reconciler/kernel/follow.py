@@ -1,0 +1,131 @@
+"""The real kernel for somebody who stays: looks are cheap, because the kernel's notices say where to look again.
+
+The same object for `apply` as `Linux`. What was executed is looked at again in any case, and what others did meanwhile
+is heard; a notice that came before a look began is covered by that look, so what we did ourselves causes no second one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Self
+
+from ..features import Lack
+from ..interrupts import Interrupts
+from ..objects import HOST, Key, Link, Veth, parent
+from ..outcome import Outcome
+from ..plan import Change
+from ..sides import Desired, Observed, Scope
+from ..state import Store
+from .events import Counters, Events
+from .execute import Note
+from .linux import Linux
+from .observe import EVERYTHING, Observer, Stale
+
+
+class Follower:
+    """Implements `apply.Kernel`, and says when there is something to look at."""
+
+    def __init__(self, store: Store) -> None:
+        self._linux = Linux(store)
+        self._observer = Observer(numbering=True)
+        self._events = Events()
+        self._stale: Stale = EVERYTHING
+        self._awaited: frozenset[str] = frozenset()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._events.__exit__()
+
+    def fileno(self) -> int:
+        """Readable when the kernel has something to say."""
+        return self._events.fileno()
+
+    @property
+    def counters(self) -> Counters:
+        """How much was heard."""
+        return self._events.counters
+
+    @property
+    def messages(self) -> int:
+        """Messages sent so far that could change something."""
+        return self._linux.messages
+
+    @property
+    def priors(self) -> Mapping[Key, str]:
+        """Values that written parameters had before."""
+        return self._linux.priors
+
+    def declare(self, desired: Desired) -> None:
+        """What is desired from now on: links of these names matter before they exist."""
+        names = {r.key[2] for r in desired.requirements if r.key[:2] == ("link", HOST)}
+        for declared in desired.objects.values():
+            if isinstance(declared.object, Link) and declared.object.netns == HOST:
+                names.add(declared.object.name)
+        self._awaited = frozenset(names)
+        self._stale = EVERYTHING
+
+    def listen(self) -> bool:
+        """Hear what the kernel has to say; whether there is anything to look at."""
+        self._stale = self._stale | self._events.drain()
+        return bool(self._stale)
+
+    def distrust(self) -> None:
+        """Look at everything next time, whatever was heard."""
+        self._stale = EVERYTHING
+
+    def observe(self, scope: Scope) -> Observed:
+        """Everything in scope, as it is now."""
+        self.listen()
+        stale, self._stale = self._stale, Stale()
+        try:
+            observed = self._observer.observe(scope, stale)
+        except BaseException:
+            self._stale = EVERYTHING
+            raise
+        self._follow()
+        return observed
+
+    def execute(self, changes: Sequence[Change], note: Note) -> Sequence[Outcome]:
+        """Carry out changes in order; `note` hears the values of parameters before they are written."""
+        self._stale = self._stale | Stale(namespaces=frozenset(_places(changes)))
+        return self._linux.execute(changes, note)
+
+    def wait_ready(
+        self, scope: Scope, unready: Mapping[Key, str], timeout: float, interrupts: Interrupts
+    ) -> Mapping[Key, str]:
+        """Wait until everything in `unready` works."""
+        return self._linux.wait_ready(scope, unready, timeout, interrupts)
+
+    def lacks(self, names: Collection[str]) -> Mapping[str, Lack]:
+        """Those of the features, by name, that this kernel surely does not have, in that order."""
+        return self._linux.lacks(names)
+
+    def addresses(self) -> Mapping[str, str]:
+        """Every address in the host's own namespace, with the name of its link."""
+        return self._linux.addresses()
+
+    def clean_up(self, store: Store) -> None:
+        """Undo what an apply had to do to the netns directory if nobody uses it, then forget the topology."""
+        self._linux.clean_up(store)
+
+    def _follow(self) -> None:
+        """Hear of every namespace that was looked at, and of the host's links that matter."""
+        host = self._observer.tables.get(HOST)
+        links = (
+            [record for record in host.links if record.alias or record.name in self._awaited] if host else []
+        )
+        self._events.follow(self._observer.peers, [record.index for record in links], self._awaited)
+
+
+def _places(changes: Iterable[Change]) -> Iterable[str]:
+    """Every namespace that a change can be seen in."""
+    for change in changes:
+        obj = change.object
+        yield obj.netns
+        if isinstance(obj, Link):
+            if isinstance(obj.kind, Veth) and obj.kind.peer is not None:
+                yield obj.kind.peer.netns
+            if (below := parent(obj)) is not None:
+                yield below.netns

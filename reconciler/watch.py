@@ -1,0 +1,441 @@
+"""The loop: whatever happens, look, plan, and do what is missing. The same path as one `apply`, again and again.
+
+    files ──┐
+    kernel ─┤
+    clock  ─┼─► wake ─► settle ─► (read the files again) ─► look ─► plan ─► apply what may be done ─► report
+    signals ┘
+
+An event never says what to do, only that there may be something to do. A burst is one pass. Files that are wrong, half
+written, gone or suspiciously empty change nothing: the last good topology stays, and is kept. What fails, or is undone
+by somebody else, is left alone for a while (see `patience`) and does not hold up the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from . import guard, pipeline, watched
+from .apply import Options, Result, apply
+from .conditions import conditions
+from .errors import (
+    Exit,
+    KernelError,
+    LockHeld,
+    PluginError,
+    ReconcilerError,
+    Refused,
+    TopologyError,
+    Unsupported,
+)
+from .files import is_being_written
+from .guard import Allowed
+from .kernel.follow import Follower
+from .objects import KernelObject, Key
+from .patience import Patience
+from .pipeline import Loaded, Look
+from .plan import Plan, hold
+from .render.entries import Entry, Verb, entries, rows
+from .triggers import Triggers, Woken
+from .watched import Desk, Report
+
+_KERNEL_QUIET, _KERNEL_PATIENCE = 0.01, 0.05
+_FILES_QUIET, _FILES_PATIENCE = 0.1, 10.0
+_LOCK_WAIT = 0.25
+_DONE = {Verb.CREATE: "created", Verb.CHANGE: "changed", Verb.REPLACE: "replaced", Verb.DELETE: "deleted"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What to watch and how. `resync` is the time in seconds after which everything is looked at whatever was heard."""
+
+    paths: tuple[str, ...]
+    overrides: tuple[str, ...]
+    state_dir: Path
+    host: str | None = None
+    resync: float = 60.0
+    detect_only: bool = False
+    allowed: Allowed = field(default_factory=Allowed)
+
+
+class Event(NamedTuple):
+    """Something that happened. `address` is that of the topology, None for what concerns all of it."""
+
+    kind: str
+    message: str
+    address: str | None = None
+    cause: str | None = None
+
+
+class Listener(Protocol):
+    """Hears what a watch does."""
+
+    def happened(self, event: Event) -> None:
+        """One event."""
+
+    def reported(self, report: Report) -> None:
+        """The state after a pass."""
+
+
+class _Silent:
+    """A reporter of `apply` that has nothing to say: a watch speaks in events."""
+
+    def started(self, total: int) -> None:
+        """Ignored."""
+
+    def progressed(self, done: int) -> None:
+        """Ignored."""
+
+    def waiting(self, missing: int) -> None:
+        """Ignored."""
+
+
+def run(settings: Settings, listener: Listener) -> Exit:
+    """Watch until a signal. Raises what keeps it from starting: TopologyError, Refused, LockHeld, Unsupported."""
+    loaded = pipeline.load(settings.paths, settings.overrides, settings.state_dir, settings.host)
+    desk = Desk(loaded.store)
+    with desk.occupied(), Follower(loaded.store) as kernel, Triggers(kernel) as triggers:
+        watch = _Watch(settings, listener, loaded, desk, kernel, triggers)
+        stopped = watch.run()
+    return Exit.TERMINATED if stopped is signal.SIGTERM else Exit.INTERRUPTED
+
+
+class _Watch:
+    """The working state of one `run`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        listener: Listener,
+        loaded: Loaded,
+        desk: Desk,
+        kernel: Follower,
+        triggers: Triggers,
+    ) -> None:
+        self.settings, self.listener, self.desk = settings, listener, desk
+        self.kernel, self.triggers = kernel, triggers
+        self.loaded = loaded
+        self.signature = _signature(settings, loaded)
+        self.random = random.SystemRandom()
+        self.patience = Patience(self.random.random)
+        self.applied: Mapping[Key, KernelObject] | None = None
+        self.mistakes: tuple[str, ...] = ()
+        self.suspended: str | None = None
+        self.trouble: dict[str, str] = {}
+        self.passes = self.repaired = self.overruns = 0
+        self.started = watched.now()
+        self.resync_at = 0.0
+        self.again_at: float | None = None
+        self.stop: signal.Signals | None = None
+        self.known_flaps: set[str] = set()
+        self.ready = False
+        self.reported = Report(0, "", "", "")
+
+    # -- the loop --------------------------------------------------------------------------------------------------
+
+    def run(self) -> signal.Signals:
+        self.kernel.declare(self.loaded.desired)
+        self.guard(self.loaded)
+        self.triggers.watch(self.watched_files())
+        self.tell("started", f"watching topology '{self.loaded.topology.name}'")
+        woken = Woken()
+        while self.stop is None:
+            self.turn(woken)
+            if not self.ready and self.stop is None:
+                self.ready = True
+                self.tell("ready", f"{len(self.trouble):,} not ready" if self.trouble else "in sync")
+            if self.stop is None:
+                woken = self.triggers.wait(self.next_time())
+                self.stop = woken.stop
+        self.tell("stopped", f"stopped by {self.stop.name}; what was made stays")
+        return self.stop
+
+    def turn(self, woken: Woken) -> None:
+        """What one wake is for: nothing, a look, or new files and a look."""
+        now = time.monotonic()
+        due = now >= self.resync_at
+        if due:
+            self.kernel.distrust()
+            self.resync_at = now + self.settings.resync * (0.9 + 0.2 * self.random.random())
+        if woken.kernel:
+            self.settle(_KERNEL_QUIET, _KERNEL_PATIENCE, woken)
+        if woken.files or woken.reload or due:
+            self.reload(asked=woken.reload)
+        if woken.reload:
+            self.kernel.distrust()
+        released = self.again_at is not None and now >= self.again_at
+        rested = self.suspension_changed()
+        if self.kernel.listen() or released or rested or due:
+            self.again_at = None
+            self.reconcile()
+        self.report(due=due)
+
+    def settle(self, quiet: float, patience: float, woken: Woken) -> None:
+        """Wait until nothing more is heard for a moment, but not for ever: a burst is one pass."""
+        deadline = time.monotonic() + patience
+        while self.stop is None and (now := time.monotonic()) < deadline:
+            more = self.triggers.wait(min(deadline, now + quiet))
+            self.stop = more.stop
+            woken.files, woken.reload = woken.files or more.files, woken.reload or more.reload
+            if more.kernel:
+                self.kernel.listen()
+            elif not more.files:
+                return
+
+    def next_time(self) -> float:
+        """When to look again although nothing was heard."""
+        times = [self.resync_at]
+        if (due := self.patience.due(time.monotonic())) is not None:
+            times.append(due)
+            self.again_at = due if self.again_at is None else min(due, self.again_at)
+        if self.again_at is not None:
+            times.append(self.again_at)
+        return min(times)
+
+    # -- the files -------------------------------------------------------------------------------------------------
+
+    def watched_files(self) -> list[str]:
+        paths = [*self.settings.paths, *self.settings.overrides, *self.loaded.expanded.files]
+        return [*paths, str(self.desk.events)]  # others leave their wishes beside the events
+
+    def reload(self, *, asked: bool) -> None:
+        """Take over what the files say now, if it is another thing and sound; else keep what they said."""
+        signature = _signature(self.settings, self.loaded)
+        if signature == self.signature and not asked:
+            return
+        if not self.written():
+            self.mistake(("a file is still being written; what was read before stays",))
+            self.again_at = time.monotonic() + 1.0
+            return
+        self.signature = _signature(self.settings, self.loaded)
+        try:
+            loaded = pipeline.load(
+                self.settings.paths, self.settings.overrides, self.settings.state_dir, self.settings.host
+            )
+            if loaded.topology.name != self.loaded.topology.name:
+                raise Refused(
+                    f"the files are those of topology '{loaded.topology.name}' now", hint="watch that one"
+                )
+            self.guard(loaded)
+        except TopologyError as error:
+            self.mistake(tuple(f"{one.mark}: {one.message}" for one in error.diagnostics))
+        except ReconcilerError as error:
+            self.mistake((str(error),))
+        else:
+            self.adopt(loaded)
+
+    def written(self) -> bool:
+        """Whether nobody writes to the files any more, after waiting a while for that."""
+        deadline = time.monotonic() + _FILES_PATIENCE
+        while True:
+            before = _signature(self.settings, self.loaded)
+            self.stop = self.stop or self.triggers.wait(time.monotonic() + _FILES_QUIET).stop
+            open_for_writing = any(map(is_being_written, self.loaded.expanded.files))
+            if before == _signature(self.settings, self.loaded) and not open_for_writing:
+                return True
+            if self.stop is not None or time.monotonic() > deadline:
+                return False
+
+    def guard(self, loaded: Loaded) -> None:
+        """Raise Refused for files that would take away more than they may."""
+        look = pipeline.look(loaded.desired, loaded.store, self.kernel, self.applied)
+        guard.check(look, loaded.desired, self.settings.allowed)
+
+    def mistake(self, mistakes: tuple[str, ...]) -> None:
+        if mistakes != self.mistakes:
+            self.mistakes = mistakes
+            more = f" (and {len(mistakes) - 1:,} more)" if len(mistakes) > 1 else ""
+            self.tell("mistake", f"{mistakes[0]}{more}; the last good topology stays")
+
+    def adopt(self, loaded: Loaded) -> None:
+        changed = loaded.expanded.digest != self.loaded.expanded.digest
+        if self.mistakes or changed:
+            self.tell("files", f"took over the files ({loaded.expanded.digest[:12]})")
+        self.mistakes = ()
+        self.loaded = loaded
+        self.signature = _signature(self.settings, loaded)
+        self.kernel.declare(loaded.desired)
+        self.triggers.watch(self.watched_files())
+
+    # -- the kernel ------------------------------------------------------------------------------------------------
+
+    def suspension_changed(self) -> bool:
+        suspension = self.desk.suspension()
+        reason = None if suspension is None else suspension.reason
+        if reason == self.suspended:
+            return False
+        self.suspended = reason
+        self.tell("resumed", "goes on") if reason is None else self.tell("suspended", reason)
+        return True
+
+    def reconcile(self) -> None:
+        """One pass. What goes wrong with one address is told and does not stop the others; nothing ends the loop."""
+        self.passes += 1
+        try:
+            with self.loaded.store.lock():
+                self.passed(self.act())
+        except LockHeld:
+            self.kernel.distrust()
+            self.again_at = time.monotonic() + _LOCK_WAIT
+        except (KernelError, PluginError, Unsupported, Refused) as error:
+            self.kernel.distrust()
+            wait = self.patience.failed("topology", time.monotonic())
+            self.tell("failed", f"{error}; trying again in {wait:.1f} s", "topology")
+            self.trouble = {"topology": str(error)}
+
+    def act(self) -> Look:
+        """Look, and do what may be done; the last look."""
+        look = self.look()
+        todo = self.permitted(look.plan)
+        if not todo.changes:
+            return look
+        pipeline.check_host(look, self.kernel)
+        result = apply(
+            todo,
+            self.loaded.desired,
+            self.loaded.leases,
+            self.kernel,
+            self.loaded.store,
+            reporter=_Silent(),
+            options=Options(wait=False, command="watch", digest=self.loaded.expanded.digest),
+        )
+        self.learn(todo, result)
+        self.stop = self.stop or result.interrupted
+        look = self.look()
+        if self.permitted(look.plan).changes:  # somebody was at it meanwhile, and this look has heard it
+            self.again_at = time.monotonic()
+        return look
+
+    def look(self) -> Look:
+        if self.applied is None:
+            self.applied = self.loaded.store.applied()
+        return pipeline.look(self.loaded.desired, self.loaded.store, self.kernel, self.applied)
+
+    def permitted(self, found: Plan) -> Plan:
+        """What of a plan is to be done now: not what is in conflict, waits, rests or is only to be reported."""
+        if self.suspended is not None or self.settings.detect_only:
+            return _nothing_of(found)
+        todo = hold(found, self.patience.held(time.monotonic()))
+        return _without_conflicts(todo)
+
+    def learn(self, todo: Plan, result: Result) -> None:
+        """Note what became of each address: failures wait, repairs are counted, everything is told."""
+        now = time.monotonic()
+        failed = {o.change.origin: o.error for o in result.outcomes if not o.done}
+        for entry in entries(todo.changes):
+            error = failed.get(entry.address)
+            if entry.address in failed:
+                wait = self.patience.failed(entry.address, now)
+                why = error.message if error is not None else "what it stands on failed"
+                self.tell("failed", f"{why}; trying again in {wait:.1f} s", entry.address)
+                continue
+            self.patience.succeeded(entry.address)
+            what = _what(entry)
+            if entry.drift:
+                self.repaired += 1
+                self.patience.repaired(entry.address, what, now)
+            cause = "drift" if entry.drift else entry.changes[0].cause.value
+            self.tell(_DONE[entry.verb], f"{_DONE[entry.verb]} {what}".rstrip(), entry.address, cause)
+        self.patience.succeeded("topology")
+        self.applied = None  # of what failed nobody knows without the record
+        if result.exit_code in (Exit.OK, Exit.PENDING) and not todo.withheld and not todo.resting:
+            objects = self.loaded.desired.objects
+            self.applied = {key: declared.object for key, declared in objects.items()}
+
+    def passed(self, look: Look) -> None:
+        """The state after a pass, address by address."""
+        found = conditions(self.loaded.local, self.loaded.desired, look)
+        trouble = {condition.address: condition.reason for condition in found if not condition.ready}
+        for address, reason in trouble.items():
+            if self.trouble.get(address) != reason and reason.startswith(("waiting", "conflict")):
+                self.tell("waiting", reason, address)
+            elif self.settings.detect_only and address not in self.trouble:
+                self.tell("drift", reason, address, "drift")
+        self.trouble = trouble
+        self.patience.forget(
+            [*(declared.origin for declared in self.loaded.desired.objects.values()), "topology"]
+        )
+        self.tell_flaps()
+        if (overruns := self.kernel.counters.overruns) != self.overruns:
+            self.tell("overrun", "the kernel said more than could be heard; everything was looked at again")
+            self.overruns = overruns
+
+    def tell_flaps(self) -> None:
+        flaps = {flap.address: flap for flap in self.patience.flapping(time.monotonic())}
+        for address in flaps.keys() - self.known_flaps:
+            flap = flaps[address]
+            message = (
+                f"undone {flap.times} times in {flap.seconds:.0f} s ({flap.what}); repaired more slowly now"
+            )
+            self.tell("flapping", message, address)
+        self.known_flaps = set(flaps)
+
+    # -- the outside -----------------------------------------------------------------------------------------------
+
+    def tell(self, kind: str, message: str, address: str | None = None, cause: str | None = None) -> None:
+        event = Event(kind, message, address, cause)
+        self.desk.note({"time": watched.now(), "topology": self.desk.topology, **event._asdict()})
+        self.listener.happened(event)
+
+    def report(self, *, due: bool) -> None:
+        """Say how things are, when that is news or a sign of life is due: writing wakes whoever watches the directory."""
+        flaps = self.patience.flapping(time.monotonic())
+        report = Report(
+            pid=os.getpid(),
+            started=self.started,
+            written=watched.now(),
+            digest=self.loaded.expanded.digest,
+            passes=self.passes,
+            repaired=self.repaired,
+            overruns=self.overruns,
+            detect_only=self.settings.detect_only,
+            suspended=self.suspended,
+            mistakes=self.mistakes,
+            trouble=self.trouble,
+            flapping={flap.address: flap.what for flap in flaps},
+        )
+        if replace(report, written=self.reported.written) != self.reported or due:
+            self.reported = report
+            self.desk.write(report)
+            self.listener.reported(report)
+
+
+def _what(entry: Entry) -> str:
+    """What of an address was changed: the names of its attributes, nothing for what was made or removed as a whole."""
+    return ", ".join(dict.fromkeys(row.name for row in rows(entry)))
+
+
+def _nothing_of(found: Plan) -> Plan:
+    return hold(found, {change.origin for change in found.changes})
+
+
+def _without_conflicts(found: Plan) -> Plan:
+    return replace(found, conflicts=()) if found.conflicts else found
+
+
+def _signature(settings: Settings, loaded: Loaded) -> tuple[object, ...]:
+    """Something that is another thing when a file was written, replaced, added or removed."""
+    paths = (*settings.paths, *settings.overrides)
+    listed = [entry for path in paths if os.path.isdir(path) for entry in _entries(path)]
+    return tuple(_stat(path) for path in sorted({*paths, *listed, *loaded.expanded.files}))
+
+
+def _entries(directory: str) -> Sequence[str]:
+    try:
+        return [os.path.join(directory, name) for name in os.listdir(directory)]
+    except OSError:
+        return []
+
+
+def _stat(path: str) -> tuple[object, ...]:
+    try:
+        info = os.stat(path)
+    except OSError as error:
+        return (path, error.errno)
+    return (path, info.st_dev, info.st_ino, info.st_mtime_ns, info.st_size)
