@@ -82,6 +82,11 @@ class World:
         with suppress(FileNotFoundError):
             self.root.rmdir()
 
+    @property
+    def namespace(self) -> str:
+        """Where other worlds' tools find this world's host namespace; for as long as the world lasts."""
+        return f"/proc/{os.getpid()}/fd/{self._host}"
+
     # ------------------------------------------------------------------------------------------------- going inside
 
     def call(self, function: Callable[..., T], *args: Any, netns: str | None = None) -> T:
