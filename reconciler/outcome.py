@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .errors import KernelError
-from .objects import Key
+from .objects import (
+    Key,
+)
 from .plan import Change
 
 

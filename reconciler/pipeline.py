@@ -19,8 +19,15 @@ from .errors import Diagnostic, TopologyError, Unsupported
 from .expand import Expanded
 from .features import by_place, missing, needs
 from .model import IPNetwork, Leases, Topology
-from .objects import KernelObject, Key
-from .plan import Action, Plan, plan
+from .objects import (
+    KernelObject,
+    Key,
+)
+from .plan import (
+    Action,
+    Plan,
+)
+from .planner import plan
 from .sides import Desired, Observed
 from .state import Store
 

@@ -21,7 +21,16 @@ from typing import Any
 from . import marks, names, serial
 from .errors import Refused, UsageError
 from .model import Leases
-from .objects import HOST, KernelObject, Key, Link, Netns, Port, Veth, parent
+from .objects import (
+    HOST,
+    KernelObject,
+    Key,
+    Link,
+    Netns,
+    Port,
+    Veth,
+    parent,
+)
 from .plan import Change, Plan
 from .sides import Declared, Desired, Here, Requirement
 

@@ -11,7 +11,15 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import cached_property
 
-from .objects import Bridge, Ipvlan, Link, LinkRef, Macvlan, Vlan, parent
+from .objects import (
+    Bridge,
+    Ipvlan,
+    Link,
+    LinkRef,
+    Macvlan,
+    Vlan,
+    parent,
+)
 from .sides import Found
 
 

@@ -37,7 +37,10 @@ from .errors import (
 from .files import is_being_written
 from .guard import Allowed
 from .kernel.follow import Follower
-from .objects import KernelObject, Key
+from .objects import (
+    KernelObject,
+    Key,
+)
 from .patience import Patience
 from .pipeline import Loaded, Look
 from .plan import Plan, hold

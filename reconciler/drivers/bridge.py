@@ -11,7 +11,17 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2s
 
 from ..model import Endpoint, IPAddress, Network
-from ..objects import HOST, Address, Bridge, BridgePort, Link, LinkRef, Port, Sysctl, Veth
+from ..objects import (
+    HOST,
+    Address,
+    Bridge,
+    BridgePort,
+    Link,
+    LinkRef,
+    Port,
+    Sysctl,
+    Veth,
+)
 from ..options import BridgeOptions
 from ..sides import Requirement
 from . import interface

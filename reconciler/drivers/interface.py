@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..model import Endpoint
-from ..objects import Address, Sysctl
+from ..objects import (
+    Address,
+    Sysctl,
+)
 from .contract import Member
 
 MINIMUM_V6_MTU = 1280  # below it the kernel takes IPv6 off a link, its parameters included

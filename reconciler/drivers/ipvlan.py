@@ -13,7 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..model import Network
-from ..objects import HOST, Ipvlan, Link, LinkRef
+from ..objects import (
+    HOST,
+    Ipvlan,
+    Link,
+    LinkRef,
+)
 from ..options import IpvlanOptions
 from . import interface, parent
 from .contract import Item, Member, Site, declare

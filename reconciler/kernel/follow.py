@@ -11,7 +11,13 @@ from typing import Self
 
 from ..features import Lack
 from ..interrupts import Interrupts
-from ..objects import HOST, Key, Link, Veth, parent
+from ..objects import (
+    HOST,
+    Key,
+    Link,
+    Veth,
+    parent,
+)
 from ..outcome import Outcome
 from ..plan import Change
 from ..sides import Desired, Observed, Scope

@@ -12,7 +12,12 @@ from functools import cache
 from importlib.util import find_spec, module_from_spec
 from typing import Any
 
-from ..objects import Bridge, BridgePort, LinkKind, Veth
+from ..objects import (
+    Bridge,
+    BridgePort,
+    LinkKind,
+    Veth,
+)
 from . import kinds, wire
 
 _HEADERS = 32  # netlink header and ifinfomsg, which the caller writes itself

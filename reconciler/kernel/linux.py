@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ..features import Lack
 from ..interrupts import Interrupts
-from ..objects import Key, Netns
+from ..objects import (
+    Key,
+    Netns,
+)
 from ..outcome import Outcome
 from ..plan import Action, Change
 from ..sides import Observed, Scope
@@ -56,6 +61,7 @@ class Linux:
         if not self._prepared and any(_makes_namespace(change) for change in changes):
             self._prepared = True
             self._prepare_directory()
+            _load_ipv6()
         return self._executor.execute(changes, note)
 
     def _prepare_directory(self) -> None:
@@ -85,6 +91,12 @@ class Linux:
         if done is None or netns.undo_directory(done):
             flag.unlink(missing_ok=True)
         store.remove()
+
+
+def _load_ipv6() -> None:
+    """Where IPv6 is a module, the first bridge loads it, and links made so far come to parameters after we wrote them."""
+    with suppress(OSError):
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC).close()
 
 
 def _read_flag(flag: Path) -> netns.Prepared | None:

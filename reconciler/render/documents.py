@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from .. import serial
 from ..errors import Diagnostic, KernelError, Mark, ReconcilerError, Refused, TopologyError, Unsupported
-from ..objects import KernelObject
+from ..objects import (
+    KernelObject,
+)
 from ..outcome import Outcome
 from ..plan import Change, Conflict, Pending, Plan
 from ..sides import Desired

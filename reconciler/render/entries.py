@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ..errors import Mark
-from ..objects import HOST, Address, Link, Netns, Port, Qdisc, Route, Sysctl
+from ..objects import (
+    HOST,
+    Address,
+    Link,
+    Netns,
+    Port,
+    Qdisc,
+    Route,
+    Sysctl,
+)
 from ..plan import Action, AttributeChange, Cause, Change, Plan
 from ..sides import Desired
 from . import words

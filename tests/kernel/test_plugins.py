@@ -116,7 +116,7 @@ def test_installed_is_not_allowed(
 BROKEN = """
 from reconciler.options import Traits
 from reconciler.drivers.contract import declare
-from reconciler.objects import Link, Dummy, Netns
+from reconciler.objects import (Link, Dummy, Netns,)
 class Broken:
     api_version = 1
     name = "routed"

@@ -11,7 +11,14 @@ from typing import Any
 
 from reconciler.drivers.contract import Item, Member, Site, declare
 from reconciler.model import Network
-from reconciler.objects import HOST, Address, Link, LinkRef, Route, Veth
+from reconciler.objects import (
+    HOST,
+    Address,
+    Link,
+    LinkRef,
+    Route,
+    Veth,
+)
 from reconciler.options import PluginOptions, Traits
 
 GATEWAY = "169.254.1.1"

@@ -16,8 +16,15 @@ from hypothesis import strategies as st
 
 from reconciler import pipeline, saved
 from reconciler.apply import Options, apply, scope_of
+from reconciler.comparison import compare
 from reconciler.errors import Exit, Refused
-from reconciler.objects import HOST, KernelObject, Key, Sysctl, compare, parents
+from reconciler.objects import (
+    HOST,
+    KernelObject,
+    Key,
+    Sysctl,
+    parents,
+)
 from reconciler.pipeline import Loaded, Look
 from reconciler.plan import Action, Plan
 from reconciler.sides import Desired

@@ -12,7 +12,10 @@ import pytest
 from reconciler import pipeline, saved
 from reconciler.apply import Options, apply
 from reconciler.errors import Exit
-from reconciler.objects import Link, Sysctl
+from reconciler.objects import (
+    Link,
+    Sysctl,
+)
 from reconciler.pipeline import Loaded, Look
 from tests import cases, vandals
 from tests.cases import Case

@@ -22,7 +22,10 @@ from reconciler.objects import (
     Sysctl,
     Veth,
 )
-from reconciler.plan import Action, plan
+from reconciler.plan import (
+    Action,
+)
+from reconciler.planner import plan
 from reconciler.sides import Declared, Desired, Found, Observed
 
 OBJECTS: list[KernelObject] = [

@@ -8,7 +8,10 @@ from reconciler import expand, layers, source
 from reconciler.compile import compile_topology
 from reconciler.drivers.contract import Item, Member, Site, declare, network_origin
 from reconciler.model import Leases, Network, Topology
-from reconciler.objects import HOST, Sysctl
+from reconciler.objects import (
+    HOST,
+    Sysctl,
+)
 from reconciler.resolve import resolve
 from reconciler.sides import Here
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.comparison import compare
 from reconciler.objects import (
     HOST,
     Address,
@@ -18,7 +19,6 @@ from reconciler.objects import (
     Route,
     Sysctl,
     Veth,
-    compare,
     parents,
 )
 

@@ -9,7 +9,18 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from reconciler.errors import Mark
-from reconciler.objects import HOST, Address, Bridge, BridgePort, Link, LinkRef, Netns, Route, Sysctl, Veth
+from reconciler.objects import (
+    HOST,
+    Address,
+    Bridge,
+    BridgePort,
+    Link,
+    LinkRef,
+    Netns,
+    Route,
+    Sysctl,
+    Veth,
+)
 from reconciler.plan import Action, AttributeChange, Cause, Change, Conflict, Plan
 from reconciler.render import documents
 from reconciler.render import plan as render

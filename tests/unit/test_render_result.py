@@ -9,7 +9,13 @@ from syrupy.assertion import SnapshotAssertion
 
 from reconciler.apply import Result
 from reconciler.errors import KernelError, Mark
-from reconciler.objects import HOST, Address, Bridge, Link, Netns
+from reconciler.objects import (
+    HOST,
+    Address,
+    Bridge,
+    Link,
+    Netns,
+)
 from reconciler.outcome import Outcome
 from reconciler.plan import Action, AttributeChange, Cause, Change, Plan
 from reconciler.render import documents

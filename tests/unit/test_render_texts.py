@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from reconciler.errors import Diagnostic, KernelError, Mark, Refused
-from reconciler.objects import HOST, Address, Bridge, Link, OtherKind, Qdisc, Route, Sysctl
+from reconciler.objects import (
+    HOST,
+    Address,
+    Bridge,
+    Link,
+    OtherKind,
+    Qdisc,
+    Route,
+    Sysctl,
+)
 from reconciler.render import diagnostics, failure, show, status, style, words
 from reconciler.render.show import Shown, Space
 from reconciler.render.status import Condition, StatusView

@@ -14,8 +14,16 @@ import pytest
 from reconciler import saved
 from reconciler.errors import Mark, Refused, UsageError
 from reconciler.model import Leases
-from reconciler.objects import HOST, Bridge, Link, Netns
-from reconciler.plan import Plan, plan
+from reconciler.objects import (
+    HOST,
+    Bridge,
+    Link,
+    Netns,
+)
+from reconciler.plan import (
+    Plan,
+)
+from reconciler.planner import plan
 from reconciler.sides import Declared, Desired, Found, Observed, Requirement
 
 BRIDGE = Link(

@@ -14,7 +14,15 @@ import pytest
 from reconciler import state
 from reconciler.errors import LockHeld, ReconcilerError, Unsupported
 from reconciler.model import Leases
-from reconciler.objects import HOST, Bridge, Key, Link, Netns, Value, Veth
+from reconciler.objects import (
+    HOST,
+    Bridge,
+    Key,
+    Link,
+    Netns,
+    Value,
+    Veth,
+)
 from reconciler.plan import Action, Cause, Change
 from reconciler.state import Interrupted, Run, Store
 

@@ -1,0 +1,451 @@
+"""The difference between the two sides, as an ordered list of changes. The heart of the reconciler.
+
+Pure and total: no clock, no kernel, no randomness; the same two sides always give the same plan. `plan` never gets a
+handle that could write, so a dry run is this function and nothing else. What it returns is exactly what `apply`
+executes, one change after the other, and applying it to `observed` by the rules of `effects` gives a state for which
+the next plan is empty.
+
+The surprising part is `_Planner.settle`: deleting one thing can silently take others away that shall stay, so the
+planner follows the kernel's side effects until nothing new is lost and re-creates what it has to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+
+from . import order
+from .comparison import Difference, attributes, compare
+from .effects import Lost
+from .objects import (
+    HOST,
+    Address,
+    KernelObject,
+    Key,
+    Link,
+    Netns,
+    Port,
+    Qdisc,
+    Route,
+    Sysctl,
+    Value,
+    Veth,
+    parents,
+)
+from .plan import Action, AttributeChange, Cause, Change, Conflict, Pending, Plan
+from .sides import Declared, Desired, Found, Observed, Requirement
+from .tenants import Tenants
+
+
+def plan(
+    desired: Desired,
+    observed: Observed,
+    *,
+    applied: Mapping[Key, KernelObject] | None = None,
+    claims: Mapping[Key, Value] | None = None,
+    begun: Collection[str] = (),
+) -> Plan:
+    """What must happen for `observed` to become `desired`.
+
+    `applied` is what the last apply established: it only tells drift from a change of the files. `claims` are the
+    parameters and port roles that we changed on things that carry no mark, with the value they had before.
+    `begun` names namespaces whose creation a killed run had announced: only those plain files are ours to repair.
+    """
+    planner = _Planner(desired, observed, applied or {}, claims or {}, begun)
+    planner.compare_declared()
+    if not observed.same:  # else a network would seem undeclared that is only seen under another name
+        planner.remove_undeclared()
+    planner.settle()
+    return planner.result()
+
+
+class _Planner:
+    """The working state of one `plan` call; never leaves this module."""
+
+    def __init__(
+        self,
+        desired: Desired,
+        observed: Observed,
+        applied: Mapping[Key, KernelObject],
+        claims: Mapping[Key, Value],
+        begun: Collection[str],
+    ) -> None:
+        self.desired = desired
+        self.observed = observed
+        self.applied = applied
+        self.claims = claims
+        self.begun = begun
+        self.conflicts: list[Conflict] = []
+        self.pending: list[Pending] = []
+        self.deletes: dict[Key, Change] = {}
+        self.updates: dict[Key, Change] = {}
+        self.creates: dict[Key, Change] = {}
+        self.unchanged: set[Key] = set()
+        self.foreign_names = {
+            (found.object.netns, name): found.object.name
+            for found in observed.objects.values()
+            if isinstance(found.object, Link) and not found.ours
+            for name in (found.object.name, *(found.object.altnames or ()))
+        }
+        self.tenants = Tenants(observed.objects.values())
+        self.lost = Lost({key: found.object for key, found in observed.objects.items()})
+
+    # -- the declared side -------------------------------------------------------------------------------------
+
+    def compare_declared(self) -> None:
+        for requirement in self.desired.requirements:
+            self.check_requirement(requirement)
+        for key, declared in self.desired.objects.items():
+            found = self.observed.objects.get(key)
+            if declared.yields and found is not None and not found.ours:
+                self.stand_in(key, declared, found.object)
+            elif isinstance(declared.object, Link) and (taken := self.taken_name(declared.object)):
+                self.conflict(declared, *taken)
+            elif isinstance(declared.object, Link) and (problem := self.tenants.problem(declared.object)):
+                self.conflict(declared, *problem)
+            elif found is None:
+                self.create_missing(key, declared)
+            elif not found.ours and (problem := self.foreign_problem(declared.object, found)):
+                self.conflict(declared, *problem)
+            elif differences := compare(declared.object, found.object):
+                self.mend(key, declared, found, differences)
+            else:
+                self.unchanged.add(key)
+
+    def check_requirement(self, wanted: Requirement) -> None:
+        found = self.observed.objects.get(wanted.key)
+        if wanted.key[0] == "netns" and (same := self.observed.same.get(wanted.key[1])) is not None:
+            whose = f"the same as '{same}'" if same else "that of the host itself"
+            message = f"{wanted.what} is {whose}"
+            hint = "let one sandbox have all its endpoints" if same else "say `host: true` if that is meant"
+            self.conflicts.append(Conflict(wanted.key, wanted.origin, message, hint, wanted.mark))
+        elif wanted.awaited:
+            self.check_awaited(wanted, None if found is None else found.object)
+        elif found is None:
+            none = " or is no network namespace" if wanted.key[0] == "netns" else ""
+            message = f"{wanted.what} does not exist{none}"
+            hint = "create it first; it is not this topology's to make"
+            self.conflicts.append(Conflict(wanted.key, wanted.origin, message, hint, wanted.mark))
+        elif (
+            wanted.link_kind and isinstance(found.object, Link) and found.object.kind.name != wanted.link_kind
+        ):
+            message = (
+                f"{wanted.what} is not a {wanted.link_kind} but a {found.object.kind.name or 'plain device'}"
+            )
+            self.conflicts.append(
+                Conflict(wanted.key, wanted.origin, message, "name another one", wanted.mark)
+            )
+
+    def stand_in(self, key: Key, declared: Declared, held: KernelObject) -> None:
+        """Somebody else's link serves in place of ours; it has to be up, and that is not ours to do."""
+        if isinstance(held, Link) and not held.up:
+            wanted = Requirement(key, declared.origin, declared.mark, f"parent '{held.name}'", awaited=True)
+            self.check_awaited(wanted, held)
+        self.unchanged.add(key)
+
+    def check_awaited(self, wanted: Requirement, held: KernelObject | None) -> None:
+        if isinstance(held, Link) and held.up:
+            return
+        problem = "does not exist" if held is None else "is down"
+        hint = "everything else goes on; what stands on it comes with the next apply after it is there"
+        message = f"{wanted.what} {problem}"
+        self.pending.append(Pending(wanted.key, wanted.origin, message, hint, wanted.mark))
+
+    def create_missing(self, key: Key, declared: Declared) -> None:
+        obj = declared.object
+        if isinstance(obj, Netns) and obj.netns in self.observed.orphans and obj.netns not in self.begun:
+            self.conflict(
+                declared,
+                f"the netns directory holds a plain file '{obj.netns}', which no run of ours left there",
+                "remove the file if nobody needs it",
+            )
+            return
+        if isinstance(obj, Sysctl) and not self.will_exist(obj):
+            self.conflict(
+                declared, f"this kernel has no parameter {obj.path.replace('/', '.')}", "remove the line"
+            )
+            return
+        cause = Cause.DRIFT if key in self.applied else Cause.DECLARED
+        self.creates[key] = Change(Action.CREATE, None, obj, cause, declared.origin, declared.mark)
+
+    def will_exist(self, sysctl: Sysctl) -> bool:
+        """Whether a parameter that was not found may still appear with its link or namespace."""
+        if sysctl.link is None:
+            known = sysctl.path not in self.observed.unknown
+            return known and ("netns", sysctl.netns) not in self.observed.objects
+        found = self.observed.objects.get(("link", sysctl.netns, sysctl.link))
+        if found is None or not isinstance(found.object, Link):
+            return True
+        # Below 1,280 bytes a link has no IPv6 parameters; they come with the MTU that it is about to get.
+        return (found.object.mtu or 0) < 1280
+
+    def taken_name(self, link: Link) -> tuple[str, str] | None:
+        """Names and alternative names are one space, in which a foreign link may hold one that we need."""
+        for name in (link.name, *(link.altnames or ())):
+            holder = self.foreign_names.get((link.netns, name), link.name)
+            if holder != link.name:
+                return (
+                    f"link '{holder}', which this topology did not make, holds the name '{name}'",
+                    f"take the name from it: ip link property del dev {holder} altname {name}"
+                    if holder != name
+                    else "rename it",
+                )
+        return None
+
+    def foreign_problem(self, desired: KernelObject, found: Found) -> tuple[str, str] | None:
+        match desired, found.object:
+            case Sysctl(), _:
+                return None
+            case Port(), Port(master=held):
+                # A bridge of ours may hand it on to another one of ours.
+                if held in (None, desired.master) or self.is_ours(("link", desired.netns, held or "")):
+                    return None
+                return (
+                    f"link '{desired.name}' is already a port of '{held}'",
+                    f"take it out of '{held}' first",
+                )
+            case Netns(), _:
+                return (
+                    f"a namespace '{desired.netns}' exists that this topology did not make",
+                    "rename the sandbox, or declare it as given with `netns:`",
+                )
+            case Link(), Link(kind=kind):
+                what = kind.name or "device"
+                return (
+                    f"a {what} named '{desired.name}' exists that this topology did not make",
+                    "remove or rename it, or choose another name in the file",
+                )
+            case Qdisc(), Qdisc(discipline=discipline, netns=where, link=link):
+                tc = f"tc -n {where}" if where and "/" not in where and ":" not in where else "tc"
+                return (
+                    f"a queueing discipline '{discipline}' is on link '{link}' that this topology did not set",
+                    f"remove it: {tc} qdisc del dev {link} root; or take the bandwidth and impairment out of the file",
+                )
+            case ((Address() | Route()), _):
+                if not compare(desired, found.object) or self.is_inside_ours(desired):
+                    return None
+                what = (
+                    f"{desired.kind_name} {desired.key[-1] if isinstance(desired, Address) else desired.to}"
+                )
+                return (
+                    f"another {what} exists there that this topology did not make",
+                    "remove it, or change the file",
+                )
+            case _:
+                return None
+
+    def is_inside_ours(self, obj: Address | Route) -> bool:
+        link = obj.link if isinstance(obj, Address) else obj.dev
+        parents: list[Key] = [("netns", obj.netns)]
+        if link:
+            parents.append(("link", obj.netns, link))
+        return any((found := self.observed.objects.get(key)) is not None and found.ours for key in parents)
+
+    def conflict(self, declared: Declared, message: str, hint: str) -> None:
+        self.conflicts.append(Conflict(declared.object.key, declared.origin, message, hint, declared.mark))
+
+    def mend(self, key: Key, declared: Declared, found: Found, differences: tuple[Difference, ...]) -> None:
+        changes = tuple(self.attribute_change(key, difference) for difference in differences)
+        forcing = tuple(change.name for change in changes if change.forces)
+        cause = Cause.DRIFT if all(change.cause is Cause.DRIFT for change in changes) else Cause.DECLARED
+        if forcing:
+            self.deletes[key] = Change(
+                Action.DELETE, found.object, None, cause, declared.origin, declared.mark, changes, forcing
+            )
+            self.creates[key] = Change(
+                Action.CREATE, None, declared.object, cause, declared.origin, declared.mark, changes, forcing
+            )
+        else:
+            self.updates[key] = Change(
+                Action.UPDATE, found.object, declared.object, cause, declared.origin, declared.mark, changes
+            )
+
+    def attribute_change(self, key: Key, difference: Difference) -> AttributeChange:
+        before = self.applied.get(key)
+        same = before is not None and any(
+            row.name == difference.name and value == difference.desired for row, value in attributes(before)
+        )
+        if before is not None and difference.name == "kind" and isinstance(before, Link):
+            same = before.kind.name == difference.desired
+        cause = Cause.DRIFT if same else Cause.DECLARED
+        return AttributeChange(
+            difference.name, difference.observed, difference.desired, cause, forces=not difference.in_place
+        )
+
+    # -- the observed side -------------------------------------------------------------------------------------
+
+    def remove_undeclared(self) -> None:
+        candidates = [
+            (key, found)
+            for key, found in self.observed.objects.items()
+            if found.ours and key not in self.desired.objects and not isinstance(found.object, Sysctl | Port)
+        ]
+        candidates.sort(key=lambda item: (order.removal(item[1].object), item[0]))
+        self.lost.delete(self.deletes)
+        for key, found in candidates:
+            # A link's host end is always removed by name, also when its namespace goes: the kernel cleans up
+            # namespaces later, and a name that is still taken would be in the way of the next apply.
+            if key in self.lost.gone and not (isinstance(found.object, Link) and found.object.netns == HOST):
+                continue
+            if self.is_peer_of_deleted(found.object):
+                continue
+            self.deletes[key] = Change(
+                Action.DELETE, found.object, None, Cause.REMOVED, found.origin or "topology"
+            )
+            self.lost.delete([key])
+        for name in sorted(self.observed.orphans):
+            self.remove_orphan(name)
+        for key, prior in self.claims.items():
+            self.give_back(key, prior)
+
+    def remove_orphan(self, name: str) -> None:
+        """What a creation of ours that was cut short left of a namespace nobody declares any more."""
+        gone = Netns(netns=name)
+        if name in self.begun and gone.key not in self.desired.objects:
+            self.deletes[gone.key] = Change(Action.DELETE, gone, None, Cause.REMOVED, "topology")
+
+    def is_peer_of_deleted(self, obj: KernelObject) -> bool:
+        if not isinstance(obj, Link) or not isinstance(obj.kind, Veth) or obj.kind.peer is None:
+            return False
+        return ("link", *obj.kind.peer) in self.deletes
+
+    def give_back(self, key: Key, prior: Value) -> None:
+        """Reset a claimed parameter or port that is no longer declared and still holds something."""
+        found = self.observed.objects.get(key)
+        if key in self.desired.objects or found is None or key in self.lost.gone:
+            return
+        match found.object:
+            case Sysctl(value=value) as held if value != prior and prior is not None:
+                after: KernelObject | None = replace(held, value=str(prior))
+            case Port(master=master) as held if master is not None:
+                after = None
+            case _:
+                return
+        origin = found.origin or "topology"
+        self.deletes[key] = Change(Action.DELETE, held, after, Cause.REMOVED, origin)
+
+    # -- side effects ------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Re-create what shall stay and is lost through a deletion, until nothing more is lost."""
+        self.lost.delete(self.deletes)
+        for key in _in_order(self.lost.gone, self.desired):
+            if key in self.creates:
+                continue
+            declared = self.desired.objects[key]
+            self.updates.pop(key, None)
+            self.unchanged.discard(key)
+            self.creates[key] = Change(
+                Action.CREATE, None, declared.object, Cause.DEPENDENCY, declared.origin, declared.mark
+            )
+        for key in _in_order(self.lost.released, self.desired):
+            self.reattach(key)
+
+    def reattach(self, key: Key) -> None:
+        """A port whose bridge goes keeps existing without a bridge: join it again, with whatever else it needs."""
+        declared = self.desired.objects[key]
+        held = self.observed.objects[key].object
+        if key in self.creates or not isinstance(held, Link | Port):
+            return
+        self.unchanged.discard(key)
+        known = {
+            change.name: change for change in (self.updates[key].attributes if key in self.updates else ())
+        }
+        loose = replace(held, master=None, port=None)
+        changes = tuple(
+            known.get(d.name) or AttributeChange(d.name, d.observed, d.desired, Cause.DEPENDENCY)
+            for d in compare(declared.object, loose)
+        )
+        if changes:
+            self.updates[key] = Change(
+                Action.UPDATE,
+                loose,
+                declared.object,
+                Cause.DEPENDENCY,
+                declared.origin,
+                declared.mark,
+                changes,
+            )
+
+    # -- the result --------------------------------------------------------------------------------------------
+
+    def result(self) -> Plan:
+        creation = order.Creation(self.desired)
+        deletes = sorted(self.deletes.values(), key=lambda change: order.deletion(change.object))
+        rest = sorted(
+            [*self.creates.values(), *self.updates.values()], key=lambda change: creation.of(change.object)
+        )
+        changes, withheld = self.possible([*self.effective(deletes), *rest])
+        held: dict[Key, set[str]] = {}
+        for change, cause in withheld:
+            held.setdefault(cause, set()).add(change.origin)
+        return Plan(
+            self.desired.topology,
+            tuple(self.with_interrupts(change) for change in changes),
+            tuple(self.conflicts),
+            tuple(found.object for found in self.observed.objects.values() if self.is_notable(found)),
+            len(self.unchanged),
+            tuple(replace(one, held=tuple(sorted(held.get(one.key, ())))) for one in self.pending),
+            frozenset(change.key for change, _ in withheld),
+        )
+
+    def effective(self, deletes: list[Change]) -> list[Change]:
+        """Without what is gone by then because an earlier one takes it along."""
+        lost = Lost(self.lost.objects)
+        kept = []
+        for change in deletes:
+            if change.key in lost.gone:
+                continue
+            kept.append(change)
+            if change.after is None and not isinstance(change.object, Port):
+                lost.delete([change.key])
+        return kept
+
+    def possible(self, changes: list[Change]) -> tuple[list[Change], list[tuple[Change, Key]]]:
+        """Without what stands on something that is in conflict, which would only hide the conflict in the list, or
+        that is waited for. What is no longer declared goes in any case. Also, which changes wait for which key.
+        """
+        causes = {key: key for key in [c.key for c in self.conflicts] + [p.key for p in self.pending]}
+        kept: list[Change] = []
+        withheld: list[tuple[Change, Key]] = []
+        for change in changes:
+            removal = change.action is Action.DELETE and not change.replaces
+            cause = next((causes[key] for key in parents(change.object) if key in causes), None)
+            if removal or cause is None:
+                kept.append(change)
+            else:
+                causes[change.key] = cause
+                withheld.append((change, cause))
+        return kept, withheld
+
+    def with_interrupts(self, change: Change) -> Change:
+        if change.action is not Action.DELETE or not isinstance(change.before, Link):
+            return change
+        if change.key not in self.creates:
+            return change
+        cut = self.lost.of([change.key])
+        origins = {
+            self.desired.objects[key].origin for key in _in_order(cut, self.desired) if key[0] == "link"
+        }
+        return replace(change, interrupts=tuple(sorted(origins - {change.origin})))
+
+    def is_notable(self, found: Found) -> bool:
+        """Foreign links and addresses in places of ours, which a reader of the plan may wonder about."""
+        obj = found.object
+        if found.ours or obj.key in self.desired.objects:
+            return False
+        match obj:
+            case Link(master=master):
+                return master is not None and self.is_ours(("link", obj.netns, master))
+            case Address() | Qdisc():
+                return self.is_ours(("link", obj.netns, obj.link))
+            case _:
+                return False
+
+    def is_ours(self, key: Key) -> bool:
+        found = self.observed.objects.get(key)
+        return found is not None and found.ours
+
+
+def _in_order(keys: Iterable[Key], desired: Desired) -> list[Key]:
+    return sorted(key for key in keys if key in desired.objects)
