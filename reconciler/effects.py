@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_interface
 
 from .objects import (
+    IN_BRIDGE,
     ROOT,
     Address,
     KernelObject,
@@ -71,11 +72,16 @@ class Lost:
                 ports = [key for key in children if key[0] in ("link", "port") and self._is_port_of(key, obj)]
                 self.released.update(ports)
                 released = set(ports)
-                return [key for key in children if key not in released] + _peer(obj)
+                entries = [key for port in ports for key in self._of_bridge(port)]
+                return [key for key in children if key not in released] + entries + _peer(obj)
             case Address():
                 return self._after_address(obj)
             case _:
                 return []
+
+    def _of_bridge(self, port: Key) -> list[Key]:
+        """What the bridge of a port knows of it: lost with the bridge, although the port stays."""
+        return [key for key in self._index().get(port, []) if key[0] == "fdb" and key[-1] == IN_BRIDGE]
 
     def _is_port_of(self, key: Key, bridge: Link) -> bool:
         obj = self.objects[key]

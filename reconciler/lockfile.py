@@ -23,6 +23,7 @@ from .errors import Diagnostic, Mark, TopologyError
 from .expand import Expanded
 from .files import LOCK_SUFFIX, MAX_FILE_BYTES, STDIN, too_large
 from .model import Leases, Topology
+from .options import OverlayOptions
 from .resolve import places, refuse
 from .tree import Map, Seq
 
@@ -248,13 +249,17 @@ def _text(value: str) -> str:
 # -------------------------------------------------------------------------------------------------------- comparing
 
 
-def needed(leases: Leases, lock: Lock, topology: Topology) -> Lock:
-    """What the lock file has to hold: the leases of a resolved topology, and of the numbers those still in use."""
+def needed(leases: Leases, topology: Topology) -> Lock:
+    """What the lock file has to hold: the leases of a resolved topology, and the numbers that its files leave open."""
     in_order = {
         name: tuple(sorted(addresses, key=lambda each: (":" in each, int(ip_address(each)))))
         for name, addresses in leases.endpoints.items()
     }
-    vnis = {name: number for name, number in lock.vnis.items() if name in topology.networks}
+    vnis = {
+        name: network.options.vni
+        for name, network in topology.networks.items()
+        if isinstance(network.options, OverlayOptions) and network.options.dealt and network.options.vni
+    }
     return Lock(Leases(leases.networks, in_order), vnis)
 
 

@@ -30,6 +30,11 @@ def link(topology: str, *parts: str) -> str:
     return f"{stem}-{digest.decode().lower()[:6]}"
 
 
+def tunnel(topology: str, network: str) -> str:
+    """The name of the VXLAN device of a network in tunnels."""
+    return link(topology, network, "vxlan")
+
+
 def altname(topology: str, *parts: str) -> str:
     """The full name of a link, unique in the host namespace."""
     return ".".join((topology, *parts))

@@ -106,6 +106,11 @@ def _passthru(observed: str | None, desired: str) -> bool:
     return "passthru" in (observed, desired)
 
 
+def _other_family(observed: str | None, desired: str) -> bool:
+    """The kernel lets a tunnel end become another address of its family only (vxlan_nl2conf)."""
+    return observed is None or (":" in observed) != (":" in desired)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bridge:
     """Attributes of a bridge device. Times in hundredths of a second (USER_HZ)."""
@@ -164,7 +169,7 @@ class Vxlan:
 
     name: ClassVar[str] = "vxlan"
     vni: int | None = attr(in_place=False)
-    local: str | None = attr(in_place=False)
+    local: str | None = attr(unless=_other_family)
     udp_port: int | None = attr(in_place=False)
     learning: bool | None = attr()
     proxy: bool | None = attr(in_place=False)
@@ -194,15 +199,23 @@ Stacked = Macvlan | Ipvlan | Vlan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgePort:
-    """Attributes that a link has because it is a port of a bridge."""
+    """Attributes that a link has because it is a port of a bridge.
+
+    `learn`: the bridge notes who sends through it. `flood`: it gets what is for a MAC address that nobody knows.
+    """
 
     isolated: bool | None = attr()
     hairpin: bool | None = attr()
+    learn: bool | None = attr()
+    flood: bool | None = attr()
 
     @property
     def asks(self) -> bool:
         """Whether anything is asked for."""
-        return self.isolated is not None or self.hairpin is not None
+        return self != _NO_PORT
+
+
+_NO_PORT = BridgePort()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -360,21 +373,37 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FdbEntry:
-    """A forwarding entry: behind which link (for a VXLAN device: behind which host, `dst`) a MAC address is.
+    """A forwarding entry: behind which host (`dst`) a VXLAN device has a MAC address.
 
-    `learned` entries come and go by themselves.
+    With `of_bridge` it is one of the bridge that `link` is a port of, and says that the MAC address is behind that
+    port; a `sticky` one stays there, whoever else sends with that address. `learned` entries come and go by themselves.
+    What is for no single station, and what nobody knows (all zeros), can be sent to several hosts: these are as many
+    entries.
     """
 
     kind_name: ClassVar[str] = "fdb"
     netns: str
     link: str
     mac: str
+    of_bridge: bool = False
     learned: bool = False
     dst: str | None = attr()
+    sticky: bool | None = attr()
 
     @property
     def key(self) -> Key:
-        return ("fdb", self.netns, self.link, self.mac)
+        if self.of_bridge:
+            return ("fdb", self.netns, self.link, self.mac, IN_BRIDGE)
+        return ("fdb", self.netns, self.link, self.mac, (self.dst or "") if goes_to_several(self.mac) else "")
+
+
+FLOOD = "00:00:00:00:00:00"
+IN_BRIDGE = "bridge"
+
+
+def goes_to_several(mac: str) -> bool:
+    """Whether a forwarding entry for this MAC address can have several destinations."""
+    return mac == FLOOD or mac[1] in "13579bdf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,6 +97,27 @@ class IpvlanOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class OverlayOptions:
+    """Options of the overlay driver.
+
+    `vni` is None only while the files are read, and `dealt` says that they do not have it. `flood`: what is for
+    everybody, or for nobody known, goes to every host. `name` is the bridge's device name; None lets the driver
+    derive one.
+    """
+
+    vni: int | None = None
+    udp_port: int = 4789
+    flood: bool = False
+    name: str | None = None
+    dealt: bool = False
+
+    @property
+    def traits(self) -> Traits:
+        """The bridge is a link in the host without an address: a gateway is a sandbox, known only if declared."""
+        return Traits(device=True, host_ends=True, spans_hosts=True)
+
+
+@dataclass(frozen=True, slots=True)
 class NullOptions:
     """The null driver has no options."""
 
@@ -114,4 +135,4 @@ class PluginOptions:
     traits: Traits = Traits()
 
 
-Options = BridgeOptions | MacvlanOptions | IpvlanOptions | NullOptions | PluginOptions
+Options = BridgeOptions | MacvlanOptions | IpvlanOptions | OverlayOptions | NullOptions | PluginOptions

@@ -83,6 +83,7 @@ def load(
         files=expanded.files,
         leases=lockfile.prefer(locked.lock.leases, store.leases()),
         taken=taken,
+        vnis=locked.lock.vnis,
     )
     lockfile.require(topology, leases, locked)
     here = None if anywhere else identity.choose(topology.hosts, host)

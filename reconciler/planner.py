@@ -20,9 +20,11 @@ from .effects import Lost
 from .objects import (
     HOST,
     Address,
+    FdbEntry,
     KernelObject,
     Key,
     Link,
+    Neighbour,
     Netns,
     Port,
     Qdisc,
@@ -230,6 +232,14 @@ class _Planner:
                 return (
                     f"another {what} exists there that this topology did not make",
                     "remove it, or change the file",
+                )
+            case ((FdbEntry() | Neighbour()), _):
+                if not compare(desired, found.object):
+                    return None
+                place = desired.mac if isinstance(desired, FdbEntry) else desired.address
+                return (
+                    f"another program put an entry for {place} on '{desired.link}', and says otherwise",
+                    "keep that program away from this link",
                 )
             case _:
                 return None

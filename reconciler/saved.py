@@ -21,16 +21,7 @@ from typing import Any
 from . import marks, names, serial
 from .errors import Refused, UsageError
 from .model import Leases
-from .objects import (
-    HOST,
-    KernelObject,
-    Key,
-    Link,
-    Netns,
-    Port,
-    Veth,
-    parent,
-)
+from .objects import HOST, FdbEntry, KernelObject, Key, Link, Neighbour, Netns, Port, Veth, parent
 from .plan import Change, Plan
 from .sides import Declared, Desired, Here, Requirement
 
@@ -276,6 +267,8 @@ def _places(obj: KernelObject) -> Iterator[Key]:
         yield ("link", obj.netns, obj.master)
     if isinstance(obj, Link) and isinstance(obj.kind, Veth) and obj.kind.peer is not None:
         yield ("netns", obj.kind.peer.netns)
+    if isinstance(obj, FdbEntry | Neighbour):
+        yield ("link", obj.netns, obj.link)
     if (below := parent(obj)) is not None:
         yield ("link", *below)
 

@@ -21,7 +21,9 @@ from .errors import Mark
 from .model import Leases
 from .names import IFNAMSIZ
 from .objects import (
+    FLOOD,
     HOST,
+    IN_BRIDGE,
     ROOT,
     Address,
     Bridge,
@@ -134,7 +136,13 @@ def _checked_kind(obj: LinkKind) -> LinkKind:
 def check_desired(obj: KernelObject) -> None:
     """Raise ValueError for an object that can be observed, but that no topology can ask for."""
     match obj:
-        case Link(name=name) | Port(name=name) | Address(link=name) if name in _RESERVED:
+        case (
+            Link(name=name)
+            | Port(name=name)
+            | Address(link=name)
+            | FdbEntry(link=name)
+            | Neighbour(link=name)
+        ) if name in _RESERVED:
             raise ValueError(f"{obj.kind_name} on {name!r} is nothing that can be made")
         case Link(kind=kind) if (
             _can_be_made(kind)
@@ -145,6 +153,12 @@ def check_desired(obj: KernelObject) -> None:
         case Qdisc(discipline=discipline, handle=handle, further=()) if (
             marks.QDISCS.get(discipline or "") == handle
         ):
+            return
+        case FdbEntry(mac=mac, of_bridge=True, dst=None, learned=False) if _is_unicast(mac):
+            return
+        case FdbEntry(mac=mac, of_bridge=False, dst=str(), learned=False) if mac == FLOOD or _is_unicast(mac):
+            return
+        case Neighbour(mac=str(mac)) if _is_unicast(mac):
             return
         case Netns() | Address() | Port(master=str()) | Sysctl(value=str()) | Route(type=str()):
             return
@@ -188,6 +202,8 @@ _KEY_PARTS: Mapping[str, tuple[str, ...]] = {
     "route": ("netns", "to", "table", "metric"),
     "sysctl": ("netns", "path"),
     "qdisc": ("netns", "link", "place"),
+    "neighbour": ("netns", "link", "address"),
+    "fdb": ("netns", "link", "mac", "at"),
 }
 _NUMBERS = ("table", "metric")
 _DIGITS = 10
@@ -282,6 +298,7 @@ _COMMON: _Checks = {
     "src": _parses(ip_address),
     "dst": _parses(ip_address),
     "address": _parses(ip_address),
+    "at": lambda text: text in ("", IN_BRIDGE) or _parses(ip_address)(text),
     "table": _within(1, _U32),
     "metric": _within(0, _U32),
     "priority": _within(0, _U32),

@@ -1,4 +1,4 @@
-"""What links of others forbid on a parent that we stand on. Pure.
+"""What links of others forbid: on a parent that we stand on, and in the tunnels of this host. Pure.
 
 A parent hands what it receives to one taker, and some of what it keeps is kept once for all links on it. So a link of
 ours could be refused by the kernel, or worse, be granted and change somebody else's: the kernel lets the last ipvlan
@@ -11,16 +11,15 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import cached_property
 
-from .objects import (
-    Bridge,
-    Ipvlan,
-    Link,
-    LinkRef,
-    Macvlan,
-    Vlan,
-    parent,
-)
+from .objects import HOST, Bridge, Ipvlan, Link, LinkRef, Macvlan, Vlan, Vxlan, parent
 from .sides import Found
+
+_Tunnel = tuple[int | None, int | None, bool]
+
+
+def _tunnel(kind: Vxlan) -> _Tunnel:
+    """The kernel has one VXLAN device for each VNI, UDP port and address family (vxlan_vni_in_use)."""
+    return kind.vni, kind.udp_port, ":" in (kind.local or "")
 
 
 class Tenants:
@@ -45,8 +44,21 @@ class Tenants:
                 on[below].append(link)
         return on
 
+    @cached_property
+    def _tunnels(self) -> dict[_Tunnel, Link]:
+        return {
+            _tunnel(link.kind): link
+            for link in self._links.values()
+            if isinstance(link.kind, Vxlan) and link.netns == HOST
+        }
+
     def problem(self, link: Link) -> tuple[str, str] | None:
-        """Why `link` cannot stand on its parent, and what to do about it."""
+        """Why `link` cannot be here, or not on its parent, and what to do about it."""
+        if isinstance(link.kind, Vxlan) and (held := self._tunnels.get(_tunnel(link.kind))):
+            return (
+                f"link '{held.name}', which is no part of this topology, holds VNI {link.kind.vni} on UDP port {link.kind.udp_port}",
+                "give the network another 'vni', or remove that link",
+            )
         below = parent(link)
         if below is None:
             return None

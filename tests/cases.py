@@ -8,6 +8,7 @@
     conflicts: [lines]        messages, when it cannot be applied
     pending: [lines]          messages, when a part of it waits for something
     facts:  [commands]        checked on the real kernel after the apply, by `ip` and traffic
+    host:   NAME              which of the topology's hosts it is, given by --host
     needs:  [features]        what the real kernel must be able to do, of tests/features.py, beside what shows by itself:
                               the drivers of the networks and the types of the links in the steps
 
@@ -52,6 +53,7 @@ class Case:
     facts: tuple[Mapping[str, Any], ...]
     setup: tuple[Mapping[str, Any], ...]
     declared_needs: tuple[str, ...]
+    host: str | None = None
 
     @property
     def needs(self) -> list[str]:
@@ -79,7 +81,19 @@ def load_all() -> list[Case]:
 
 def _load(path: Path) -> Case:
     data = yaml.safe_load(path.read_text())
-    known = {"about", "before", "break", "after", "plan", "conflicts", "pending", "facts", "setup", "needs"}
+    known = {
+        "about",
+        "before",
+        "break",
+        "after",
+        "plan",
+        "conflicts",
+        "pending",
+        "facts",
+        "setup",
+        "needs",
+        "host",
+    }
     assert set(data) <= known, f"{path.name}: unknown keys {set(data) - known}"
     needs = data.get("needs", ())
     assert set(needs) <= set(features.FEATURES), (
@@ -97,6 +111,7 @@ def _load(path: Path) -> Case:
         tuple(data.get("facts", ())),
         tuple(data.get("setup", ())),
         tuple(needs),
+        data.get("host"),
     )
 
 

@@ -23,10 +23,12 @@ from reconciler.objects import (
     Address,
     Bridge,
     BridgePort,
+    FdbEntry,
     Ipvlan,
     KernelObject,
     Key,
     Link,
+    Neighbour,
     Netns,
     OtherKind,
     Port,
@@ -34,6 +36,7 @@ from reconciler.objects import (
     Route,
     Sysctl,
     Veth,
+    Vxlan,
     parents,
 )
 from reconciler.outcome import Outcome
@@ -132,6 +135,9 @@ class FakeKernel:
                     sandbox = owner.origin.removeprefix("sandbox/")
                     return obj.netns == names.netns(scope.topology, sandbox), owner.origin
                 return True, owner.origin
+            case FdbEntry(link=link) | Neighbour(link=link):
+                above = found.get(("link", obj.netns, link))
+                return (False, None) if above is None else (above.ours, above.origin)
             case Address(link=link) | Route(dev=link):
                 if obj.key not in self.marked:
                     return False, None
@@ -160,10 +166,19 @@ class FakeKernel:
             return _error(errno.ENODEV)
         by_peer = isinstance(obj, Link) and isinstance(obj.kind, Veth) and obj.kind.made_by_peer
         exists = obj.key in self.objects
-        if change.action is Action.CREATE and exists and not by_peer and not isinstance(obj, Sysctl):
+        by_peer = by_peer or isinstance(obj, Sysctl | FdbEntry | Neighbour)  # these are made to be as asked
+        if change.action is Action.CREATE and exists and not by_peer:
             return _error(errno.EEXIST)
         if change.action is Action.UPDATE and not exists and not isinstance(obj, Port):
             return _error(errno.ENODEV)
+        if isinstance(obj, Link) and isinstance(obj.kind, Vxlan) and change.action is Action.CREATE:
+            taken = [
+                other.kind
+                for other in self.objects.values()
+                if isinstance(other, Link) and isinstance(other.kind, Vxlan)
+            ]
+            if any((k.vni, k.udp_port) == (obj.kind.vni, obj.kind.udp_port) for k in taken):
+                return _error(errno.EEXIST)
         return None
 
     def _carry_out(self, change: Change) -> None:
@@ -206,6 +221,7 @@ class FakeKernel:
         if isinstance(obj, Link):
             self.fit_ipv6(obj)
             self.share_mode(obj)
+            self.fit_neighbours(obj)
 
     def fit_ipv6(self, link: Link) -> None:
         """Below 1,280 bytes a link has no IPv6, and gets it back as on a new link (addrconf_notify)."""
@@ -229,6 +245,12 @@ class FakeKernel:
             if isinstance(obj, Link) and isinstance(obj.kind, Ipvlan) and obj.kind.parent == link.kind.parent:
                 kind = replace(obj.kind, mode=link.kind.mode, flag=link.kind.flag)
                 self.objects[key] = replace(obj, kind=kind)
+
+    def fit_neighbours(self, link: Link) -> None:
+        """A link that goes down forgets its neighbours, permanent ones included (neigh_ifdown)."""
+        if link.up is False:
+            for key in [key for key in self.objects if key[:3] == ("neighbour", link.netns, link.name)]:
+                del self.objects[key]
 
     def delete(self, key: Key) -> None:
         """Delete an object and what goes with it."""
@@ -297,6 +319,5 @@ def _link(new: Link, old: Link | None) -> Link:
         merged = replace(merged, kind=_over(old.kind, new.kind))
     if merged.master is None:
         return merged
-    return replace(
-        merged, port=_over(old.port or BridgePort(isolated=False, hairpin=False), new.port or BridgePort())
-    )
+    usual = BridgePort(isolated=False, hairpin=False, learn=True, flood=True)
+    return replace(merged, port=_over(old.port or usual, new.port or BridgePort()))

@@ -2,17 +2,21 @@
 
     {delete: link|address|route|netns, in: NETNS, …}        {set: link, in: NETNS, name: N, mtu|mac|up|master|stp|mode: V}
     {add: link|altname|address|route|netns, in: NETNS, …}   {write: PATH, in: NETNS, value: V}
+    {add|set|delete: fdb, link: L, mac: M, dst: D}          {add|set|delete: neighbour, link: L, address: A, mac: M}
 
     {add|set: qdisc, link: L, handle: H, tc: WORDS, values: {…}}    the discipline at the root, in tc's words and in ours
     {delete: qdisc, link: L}
 
 `in` is a namespace, absent for the host. A link is `name` and `type` (bridge, veth, vlan with `parent` and `id`, or
 ipvlan with `parent` and `mode`), an address `link` and `address`, a route `to`, `via` and `proto`.
+A forwarding entry without `dst` is one of the bridge
+that the link is a port of; one with `learned: true` comes from another daemon, which the fake kernel does not have.
+A link of type vxlan has `vni` and `local`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,16 +25,19 @@ from reconciler.objects import (
     ROOT,
     Address,
     Bridge,
+    FdbEntry,
     Ipvlan,
     Link,
     LinkRef,
     Macvlan,
+    Neighbour,
     Netns,
     Qdisc,
     Route,
     Sysctl,
     Veth,
     Vlan,
+    Vxlan,
 )
 
 if TYPE_CHECKING:
@@ -65,12 +72,34 @@ def on_fake(kernel: FakeKernel, step: Step) -> None:
             )
         case {"delete": "netns", "name": name}:
             kernel.delete(("netns", name))
+        case {"delete": "fdb"}:
+            kernel.delete(_forwarding(step).key)
+        case {"delete": "neighbour", "link": link, "address": address}:
+            kernel.delete(("neighbour", where, link, address))
+        case {"add": "fdb"} | {"set": "fdb"} if not step.get("learned"):
+            kernel.put(_forwarding(step))
+        case {"add": "fdb"}:
+            pass
+        case {"add": "neighbour", "link": link, "address": address, "mac": mac} | {
+            "set": "neighbour",
+            "link": link,
+            "address": address,
+            "mac": mac,
+        }:
+            kernel.put(Neighbour(netns=where, link=link, address=address, mac=mac))
+        case {"add": "link", "name": name, "type": "vxlan", "vni": vni, "local": local}:
+            kernel.put(
+                Link(
+                    netns=where, name=name, kind=Vxlan(vni=vni, local=local, udp_port=step.get("port", 4789))
+                )
+            )
         case {"set": "link", "name": name}:
             link = kernel.objects["link", where, name]
             assert isinstance(link, Link)
             kernel.objects[link.key] = _changed(link, step)
             kernel.fit_ipv6(_changed(link, step))
             kernel.share_mode(_changed(link, step))
+            kernel.fit_neighbours(_changed(link, step))
         case {"add": "link", "name": name, "type": "bridge"}:
             kernel.put(Link(netns=where, name=name, kind=Bridge()))
         case {"add": "link", "name": name, "type": "veth", "peer": peer}:
@@ -104,19 +133,30 @@ def on_fake(kernel: FakeKernel, step: Step) -> None:
 
 def _changed(link: Link, step: Step) -> Link:
     values = {name: step[name] for name in ("mtu", "mac", "up", "master", "group") if name in step}
+    if "learning" in step:
+        assert isinstance(link.kind, Vxlan)
+        link = replace(link, kind=replace(link.kind, learning=step["learning"]))
     link = replace(link, **values)
     if isinstance(link.kind, Macvlan | Ipvlan) and "mode" in step:
         link = replace(link, kind=replace(link.kind, mode=step["mode"]))
     if "stp" in step:
         assert isinstance(link.kind, Bridge)
         link = replace(link, kind=replace(link.kind, stp=step["stp"]))
-    for name in ("isolated", "hairpin"):
+    for name in ("isolated", "hairpin", "learn", "flood"):
         if name in step:
             assert link.port is not None
             link = replace(link, port=replace(link.port, **{name: step[name]}))
     if step.get("master", "") is None:
         link = replace(link, port=None)
     return link
+
+
+def _forwarding(step: Step) -> FdbEntry:
+    dst = step.get("dst")
+    sticky = None if dst else bool(step.get("sticky"))
+    return FdbEntry(
+        netns=HOST, link=step["link"], mac=step["mac"], dst=dst, of_bridge=dst is None, sticky=sticky
+    )
 
 
 def on_world(world: World, step: Step) -> None:
@@ -140,6 +180,20 @@ def on_world(world: World, step: Step) -> None:
             world.run("tc", "qdisc", "replace", "dev", link, *words, netns=where)
         case {"delete": "netns", "name": name}:
             world.run("ip", "netns", "del", name)
+        case {"add": "fdb"} | {"set": "fdb"} | {"delete": "fdb"}:
+            world.run("bridge", "fdb", *map(str, _fdb_words(step)))
+        case {"delete": "neighbour", "link": link, "address": address}:
+            run("neigh", "del", address, "dev", link)
+        case {"add": "neighbour", "link": link, "address": address, "mac": mac} | {
+            "set": "neighbour",
+            "link": link,
+            "address": address,
+            "mac": mac,
+        }:
+            run("neigh", "replace", address, "lladdr", mac, "dev", link, "nud", "permanent")
+        case {"add": "link", "name": name, "type": "vxlan", "vni": vni, "local": local}:
+            port = step.get("port", 4789)
+            run("link", "add", name, "type", "vxlan", "id", vni, "local", local, "dstport", port)
         case {"set": "link", "name": name}:
             for words in _set_words(step):
                 run("link", "set", "dev", name, *words)
@@ -168,6 +222,17 @@ def on_world(world: World, step: Step) -> None:
             raise AssertionError(f"no such vandal: {step}")
 
 
+def _fdb_words(step: Step) -> Iterator[Any]:
+    command = "del" if "delete" in step else "replace" if "set" in step else "append"
+    yield from (command, step["mac"], "dev", step["link"])
+    if "dst" not in step:
+        yield from ("master", *(("static",) if "delete" not in step else ()))
+        return
+    yield from ("dst", step["dst"])
+    if step.get("learned"):
+        yield "extern_learn"
+
+
 def _set_words(step: Step) -> list[tuple[Any, ...]]:
     words: list[tuple[Any, ...]] = []
     for name, value in step.items():
@@ -186,6 +251,9 @@ def _set_words(step: Step) -> list[tuple[Any, ...]]:
                 words.append(("type", step["kind"], "mode", value))
             case "stp", _:
                 words.append(("type", "bridge", "stp_state", int(value)))
-            case (("isolated" | "hairpin"), _):
-                words.append(("type", "bridge_slave", name, "on" if value else "off"))
+            case (("isolated" | "hairpin" | "learn" | "flood"), _):
+                option = "learning" if name == "learn" else name
+                words.append(("type", "bridge_slave", option, "on" if value else "off"))
+            case "learning", _:
+                words.append(("type", "vxlan", "learning" if value else "nolearning"))
     return words

@@ -55,8 +55,9 @@ def _wanted(locked: Locked, store: Store) -> lockfile.Lock:
         name_mark=expanded.name_mark,
         files=expanded.files,
         leases=lockfile.prefer(locked.lock.leases, remembered),
+        vnis=locked.lock.vnis,
     )
-    return lockfile.needed(leases, locked.lock, topology)
+    return lockfile.needed(leases, topology)
 
 
 def _write(path: str, text: str) -> None:

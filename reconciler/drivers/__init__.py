@@ -10,10 +10,11 @@ from .bridge import BridgeDriver
 from .contract import Driver
 from .ipvlan import IpvlanDriver
 from .macvlan import MacvlanDriver
+from .overlay import OverlayDriver
 from .plugged import PluggedDriver
 
 registry: Mapping[str, Driver] = MappingProxyType(
-    {driver.name: driver for driver in (BridgeDriver(), MacvlanDriver(), IpvlanDriver())}
+    {driver.name: driver for driver in (BridgeDriver(), MacvlanDriver(), IpvlanDriver(), OverlayDriver())}
 )
 
 

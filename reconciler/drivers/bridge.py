@@ -11,20 +11,10 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2s
 
 from ..model import Endpoint, IPAddress, Network
-from ..objects import (
-    HOST,
-    Address,
-    Bridge,
-    BridgePort,
-    Link,
-    LinkRef,
-    Port,
-    Sysctl,
-    Veth,
-)
+from ..objects import HOST, Address, Bridge, BridgePort, Link, Port, Sysctl
 from ..options import BridgeOptions
 from ..sides import Requirement
-from . import interface
+from . import interface, pair
 from .contract import Item, Member, Owner, Site, declare, network_origin
 from .shaping import shaping
 
@@ -53,44 +43,17 @@ class BridgeDriver:
 
     def endpoint(self, site: Site, network: Network, member: Member) -> Iterable[Item]:
         """The host end in the bridge, the sandbox end with its addresses and parameters."""
-        owner, origin = site.owner, member.origin
-        sandbox, endpoint = member.sandbox, member.endpoint
-        outer = LinkRef(HOST, owner.link_name(sandbox.name, endpoint.name))
-        inner = LinkRef(member.netns, endpoint.name)
-        mtu = _endpoint_mtu(network, endpoint)
-        small = mtu is not None and mtu < interface.MINIMUM_V6_MTU
-        no_v6 = None if small else "none"
-        host_end = Link(
-            netns=outer.netns,
-            name=outer.name,
-            kind=Veth(peer=inner),
-            port=_port(network),
-            mtu=mtu,
-            up=True,
-            master=device_name(owner, network),
-            group=owner.group,
-            alias=owner.alias(origin),
-            altnames=(owner.altname(sandbox.name, endpoint.name),),
-            addrgen=no_v6,
-        )
-        sandbox_end = Link(
-            netns=inner.netns,
-            name=inner.name,
-            kind=Veth(peer=outer, made_by_peer=True),
-            mtu=mtu,
-            mac=endpoint.mac,
-            up=True,
-            group=owner.group,
-            alias=owner.alias(origin),
-            addrgen=None if interface.has_v6(endpoint) else no_v6,
+        mtu = _endpoint_mtu(network, member.endpoint)
+        host_end, sandbox_end = pair.pair(
+            site.owner, member, device_name(site.owner, network), _port(network), mtu
         )
         return declare(
-            origin,
-            endpoint.mark,
+            member.origin,
+            member.endpoint.mark,
             host_end,
             sandbox_end,
-            *shaping(endpoint, inner, outer),
-            *interface.parameters(member, small=small),
+            *shaping(member.endpoint, sandbox_end.ref, host_end.ref),
+            *interface.parameters(member, small=pair.is_small(mtu)),
             *interface.addresses(member),
         )
 

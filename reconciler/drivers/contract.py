@@ -44,6 +44,10 @@ class Owner:
         """A name of at most 15 bytes for a link in the host."""
         return names.link(self.topology, *parts)
 
+    def tunnel_name(self, network: str) -> str:
+        """A name of at most 15 bytes for the VXLAN device of a network."""
+        return names.tunnel(self.topology, network)
+
     def altname(self, *parts: str) -> str:
         """The full readable name of a link in the host."""
         return names.altname(self.topology, *parts)

@@ -17,11 +17,13 @@ from ..objects import (
     Address,
     Bridge,
     BridgePort,
+    FdbEntry,
     KernelObject,
     Key,
     Link,
     LinkKind,
     LinkRef,
+    Neighbour,
     Netns,
     Port,
     Qdisc,
@@ -38,9 +40,20 @@ LOOPBACK = 1
 _PORT_STATES = ("disabled", "listening", "learning", "forwarding", "blocking")
 
 
+class Entry(NamedTuple):
+    """An entry of a table of ours, and whether it is ours; `origin` is that of the device that it is on."""
+
+    object: FdbEntry | Neighbour
+    ours: bool
+    origin: str
+
+
 @dataclass(slots=True)
 class Tables:
-    """What the dumps of one namespace returned. `behind`: for links that lead out of it, what is at the other side."""
+    """What the dumps of one namespace returned. `behind`: for links that lead out of it, what is at the other side.
+
+    `entries` are those of our VXLAN devices.
+    """
 
     netns: str
     links: list[decode.LinkRecord]
@@ -50,6 +63,7 @@ class Tables:
     sysctls: dict[str, str] = field(default_factory=dict)
     details: list[KernelObject] = field(default_factory=list)
     behind: dict[int, decode.LinkRecord] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
 
     def loopback(self) -> decode.LinkRecord | None:
         """The record of the loopback device."""
@@ -97,6 +111,8 @@ class _Assembly:
                 self.qdisc(table.netns, qdisc)
             for path, value in table.sysctls.items():
                 self.add(Sysctl(netns=table.netns, path=path, value=value), ours=False)
+            for entry, ours, origin in table.entries:
+                self.add(entry, ours=ours, origin=origin)
             for obj in table.details:
                 self.add(obj, ours=False)
         return Observed(self.objects, self.unready)
@@ -283,7 +299,9 @@ class _Assembly:
 def _port(record: decode.LinkRecord) -> BridgePort | None:
     if record.isolated is None and record.hairpin is None:
         return None
-    return BridgePort(isolated=record.isolated, hairpin=record.hairpin)
+    return BridgePort(
+        isolated=record.isolated, hairpin=record.hairpin, learn=record.learn, flood=record.flood
+    )
 
 
 _Look = tuple[int, str, str | None, str | None, str]

@@ -40,6 +40,8 @@ class LinkRecord:
     isolated: bool | None = None
     hairpin: bool | None = None
     qdisc: str = ""
+    learn: bool | None = None
+    flood: bool | None = None
     port_state: int | None = None
     data: bytes = b""
 
@@ -72,13 +74,17 @@ class RouteRecord:
 
 @dataclass(slots=True)
 class NeighbourRecord:
-    """A neighbour or forwarding entry as dumped; `address` is an IP address, for forwarding the remote host's."""
+    """A neighbour or forwarding entry as dumped; `address` is an IP address, for forwarding the remote host's.
+
+    `in_bridge`: it is of the bridge that the link is a port of.
+    """
 
     index: int
     family: int
     state: int
     mac: str | None = None
     address: str | None = None
+    in_bridge: bool = False
 
 
 @dataclass(slots=True)
@@ -231,6 +237,10 @@ def _neighbour_address(record: NeighbourRecord, buffer: bytes, start: int, end: 
     record.address = inet_ntop(AF_INET if end - start == 4 else AF_INET6, buffer[start:end])
 
 
+def _in_bridge(record: NeighbourRecord, buffer: bytes, start: int, end: int) -> None:
+    record.in_bridge = True
+
+
 def _altname(record: LinkRecord, buffer: bytes, start: int, end: int) -> None:
     record.altnames = (*record.altnames, wire.get_text(buffer, start, end))
 
@@ -261,6 +271,8 @@ _PORT: Mapping[int, Handler] = {
     wire.IFLA_BRPORT_STATE: _u8("port_state"),
     wire.IFLA_BRPORT_MODE: _flag8("hairpin"),
     wire.IFLA_BRPORT_ISOLATED: _flag8("isolated"),
+    wire.IFLA_BRPORT_LEARNING: _flag8("learn"),
+    wire.IFLA_BRPORT_UNICAST_FLOOD: _flag8("flood"),
 }
 _LINK: Mapping[int, Handler] = {
     wire.IFLA_IFNAME: _text("name"),
@@ -296,7 +308,11 @@ _ROUTE: Mapping[int, Handler] = {
     wire.RTA_PRIORITY: _u32("metric"),
     wire.RTA_TABLE: _u32("table"),
 }
-_NEIGHBOUR: Mapping[int, Handler] = {wire.NDA_DST: _neighbour_address, wire.NDA_LLADDR: _mac}
+_NEIGHBOUR: Mapping[int, Handler] = {
+    wire.NDA_DST: _neighbour_address,
+    wire.NDA_LLADDR: _mac,
+    wire.NDA_MASTER: _in_bridge,
+}
 _RULE: Mapping[int, Handler] = {
     wire.FRA_DST: _ip("to"),
     wire.FRA_SRC: _ip("source"),

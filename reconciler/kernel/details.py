@@ -52,7 +52,15 @@ def _forwarding(netns: str, sock: Socket, names: Mapping[int, str]) -> Iterator[
     for reply in sock.dump(wire.RTM_GETNEIGH, wire.NDMSG.pack(AF_BRIDGE, 0, 0, 0, 0)):
         record = decode.neighbour(reply)
         link = names.get(record.index)
-        if link is None or record.mac is None or record.state & wire.NUD_PERMANENT:
-            continue  # permanent ones are the links' own addresses
-        learned = not record.state & wire.NUD_NOARP
-        yield FdbEntry(netns=netns, link=link, mac=record.mac, learned=learned, dst=record.address)
+        own = record.state & wire.NUD_PERMANENT and record.address is None  # a link's own address
+        if link is None or record.mac is None or own:
+            continue
+        learned = not record.state & (wire.NUD_NOARP | wire.NUD_PERMANENT)
+        yield FdbEntry(
+            netns=netns,
+            link=link,
+            mac=record.mac,
+            of_bridge=record.in_bridge,
+            learned=learned,
+            dst=record.address,
+        )

@@ -7,7 +7,8 @@ further messages of the same batch; the order inside one message is the kernel's
 
 from __future__ import annotations
 
-from socket import AF_INET, AF_INET6, AF_UNSPEC, inet_pton
+from functools import lru_cache
+from socket import AF_BRIDGE, AF_INET, AF_INET6, AF_UNSPEC, inet_pton
 from typing import Protocol
 
 from .. import marks
@@ -16,16 +17,19 @@ from ..objects import (
     Address,
     Bridge,
     Dummy,
+    FdbEntry,
     Ipvlan,
     Link,
     LinkRef,
     Macvlan,
+    Neighbour,
     Port,
     Qdisc,
     Route,
     Veth,
     Vlan,
     Vxlan,
+    goes_to_several,
 )
 from ..plan import Action, Change
 from . import linkinfo, qdisc, wire
@@ -34,7 +38,10 @@ from .netlink import Message
 _ROUTE_NUMBERS = {word: number for number, word in wire.ROUTE_TYPES.items()}
 _MINIMUM_MTU = 68
 _ANY_FAMILY = bytes(4)
-_OF_KIND = {"stp", "ageing_time", "forward_delay", "mode", "flag", "sources", "learning"}
+_OF_KIND = {"stp", "ageing_time", "forward_delay", "mode", "flag", "sources", "learning", "local"}
+_OF_PORT = {"isolated", "hairpin", "learn", "flood"}
+_LLADDR_HEADER = wire.ATTRIBUTE.pack(10, wire.NDA_LLADDR)
+_OUR_PROTOCOL = wire.u8(wire.NDA_PROTOCOL, marks.PROTOCOL)
 _ADDRGEN = {"eui64": 0, "none": 1, "stable_secret": 2, "random": 3}
 
 
@@ -73,6 +80,10 @@ def messages(change: Change, lookup: Lookup) -> list[Message]:
             return [_route(route, action, lookup)]
         case action, Qdisc() as held:
             return [_qdisc(held, action, lookup.index(held.link))]
+        case action, FdbEntry() as entry:
+            return [_forwarding(entry, action, lookup)]
+        case action, Neighbour() as neighbour:
+            return [_neighbour(neighbour, action, lookup)]
         case action, other:
             raise KernelError(f"no way to {action.value} a {other.kind_name} by netlink", errno=95)
 
@@ -131,16 +142,15 @@ def _change(name: str, body: bytes, flags: int = 0, mask: int = 0) -> Message:
 
 
 def _create_link(link: Link, lookup: Lookup) -> list[Message]:
-    asked = {"alias", "altnames", "addrgen", "up"}
+    asked = {"alias", "altnames", "addrgen", "up"} | _OF_PORT
     # First, because a look-up may send what is pending, and that closes the descriptors asked for so far.
     master = wire.u32(wire.IFLA_MASTER, lookup.index(link.master)) if link.master else b""
     match link.kind:
         case Veth(made_by_peer=True):
-            return _set_link(link, asked | {"mtu", "mac", "group", "master", "isolated", "hairpin"}, lookup)
+            return _set_link(link, asked | {"mtu", "mac", "group", "master"} | _OF_PORT, lookup)
         case Veth(peer=peer) if peer is not None:
             header = _link_header() + wire.text(wire.IFLA_IFNAME, peer.name)
             info = linkinfo.veth(header + wire.u32(wire.IFLA_NET_NS_FD, lookup.netns_fd(peer.netns)))
-            asked |= {"isolated", "hairpin"}
         case Bridge() as kind:
             info = linkinfo.bridge(kind)
         case Macvlan(parent=parent) | Ipvlan(parent=parent) | Vlan(parent=parent) as kind if (
@@ -196,7 +206,7 @@ def _set_link(link: Link, names: set[str], lookup: Lookup) -> list[Message]:
     if "master" in names and link.master is not None:
         body += wire.u32(wire.IFLA_MASTER, lookup.index(link.master))
     if names & _OF_KIND:
-        body += linkinfo.change(link.kind)
+        body += linkinfo.change(link.kind, names)
     if body:
         result.append(_change(link.name, body))
     if (
@@ -204,7 +214,7 @@ def _set_link(link: Link, names: set[str], lookup: Lookup) -> list[Message]:
     ):  # on its own: a new MTU may only just have brought IPv6 back
         inet6 = wire.nested(AF_INET6, wire.u8(wire.IFLA_INET6_ADDR_GEN_MODE, _ADDRGEN[link.addrgen]))
         result.append(_change(link.name, wire.nested(wire.IFLA_AF_SPEC, inet6)))
-    if names & {"isolated", "hairpin", "master"} and link.port is not None and link.port.asks:
+    if names & (_OF_PORT | {"master"}) and link.port is not None and link.port.asks:
         result.append(_change(link.name, linkinfo.bridge_port(link.port)))
     if "altnames" in names and link.altnames:
         result.append(_altnames(link))
@@ -287,3 +297,39 @@ def _qdisc(held: Qdisc, action: Action, index: int) -> Message:
             return qdisc.change(held, index, 0)
         case Action.DELETE:
             return qdisc.delete(held, index)
+
+
+def _forwarding(entry: FdbEntry, action: Action, lookup: Lookup) -> Message:
+    """Not exclusively: one that was learned in the same place is no obstacle."""
+    if entry.of_bridge:
+        state, flags = wire.NUD_NOARP, wire.NTF_MASTER | (wire.NTF_STICKY if entry.sticky else 0)
+    else:
+        state, flags = wire.NUD_NOARP | wire.NUD_PERMANENT, wire.NTF_SELF
+    body = wire.NDMSG.pack(AF_BRIDGE, lookup.index(entry.link), state, flags, 0) + _lladdr(entry.mac)
+    several = goes_to_several(entry.mac)
+    if entry.dst is not None and (several or action is not Action.DELETE):
+        body += _destination(entry.dst)
+    if action is Action.DELETE:
+        return Message(wire.RTM_DELNEIGH, 0, body)
+    return Message(
+        wire.RTM_NEWNEIGH, wire.NLM_F_CREATE | (wire.NLM_F_APPEND if several else wire.NLM_F_REPLACE), body
+    )
+
+
+def _neighbour(neighbour: Neighbour, action: Action, lookup: Lookup) -> Message:
+    family = AF_INET6 if ":" in neighbour.address else AF_INET
+    header = wire.NDMSG.pack(family, lookup.index(neighbour.link), wire.NUD_PERMANENT, 0, 0)
+    body = header + wire.attribute(wire.NDA_DST, inet_pton(family, neighbour.address))
+    if action is Action.DELETE:
+        return Message(wire.RTM_DELNEIGH, 0, body)
+    body += _lladdr(neighbour.mac or "") + _OUR_PROTOCOL
+    return Message(wire.RTM_NEWNEIGH, wire.NLM_F_CREATE | wire.NLM_F_REPLACE, body)
+
+
+def _lladdr(mac: str) -> bytes:
+    return _LLADDR_HEADER + bytes.fromhex(mac.replace(":", "")) + b"\0\0"
+
+
+@lru_cache(4096)
+def _destination(address: str) -> bytes:
+    return wire.attribute(wire.NDA_DST, inet_pton(AF_INET6 if ":" in address else AF_INET, address))

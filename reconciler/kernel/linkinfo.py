@@ -8,16 +8,13 @@ topology usually differ in nothing but their names.
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
+from dataclasses import fields
 from functools import cache
 from importlib.util import find_spec, module_from_spec
 from typing import Any
 
-from ..objects import (
-    Bridge,
-    BridgePort,
-    LinkKind,
-    Veth,
-)
+from ..objects import Bridge, BridgePort, LinkKind, Veth, Vxlan
 from . import kinds, wire
 
 _HEADERS = 32  # netlink header and ifinfomsg, which the caller writes itself
@@ -40,17 +37,22 @@ def bridge_port(port: BridgePort) -> bytes:
     attributes = [
         ("IFLA_BRPORT_MODE", None if port.hairpin is None else int(port.hairpin)),
         ("IFLA_BRPORT_ISOLATED", None if port.isolated is None else int(port.isolated)),
+        ("IFLA_BRPORT_LEARNING", None if port.learn is None else int(port.learn)),
+        ("IFLA_BRPORT_UNICAST_FLOOD", None if port.flood is None else int(port.flood)),
     ]
     return _encode("IFLA_INFO_SLAVE_KIND", "IFLA_INFO_SLAVE_DATA", attributes)
 
 
-def change(kind: LinkKind) -> bytes:
-    """IFLA_LINKINFO that changes the attributes of an existing link; empty when its kind has none to change."""
+def change(kind: LinkKind, names: Collection[str]) -> bytes:
+    """IFLA_LINKINFO that changes the named attributes of an existing link; empty when its kind has none to change."""
     match kind:
         case Bridge():
             return bridge(kind)
         case Veth():
             return b""
+        case Vxlan():  # the kernel refuses some of them even when they stay as they are
+            held = {f.name: getattr(kind, f.name) for f in fields(kind) if f.name in names}
+            return stacked(Vxlan(**held))
         case other:
             return stacked(other)
 

@@ -22,7 +22,7 @@ from ..objects import (
     HOST,
 )
 from ..sides import Observed, Scope
-from . import assemble, decode, details, encode, kinds, netns, qdisc, sysctl, wire
+from . import assemble, decode, details, encode, kinds, netns, qdisc, sysctl, tunnels, wire
 from .assemble import Tables
 from .netlink import Failure, Message, Socket
 
@@ -211,7 +211,8 @@ def _read(
         known = {record.index: record.name for record in links}
         more = details.read(name, sock, known) if scope.foreign else []
         behind = _behind(sock, links, host)
-    return Tables(name, links, addresses, routes, qdiscs, values, more, behind)
+        entries = tunnels.read(sock, scope.topology, links) if name == HOST else []
+    return Tables(name, links, addresses, routes, qdiscs, values, more, behind, entries)
 
 
 def _reread(table: Tables, indexes: Collection[int], scope: Scope, paths: Iterable[str]) -> Tables:
@@ -229,9 +230,18 @@ def _reread(table: Tables, indexes: Collection[int], scope: Scope, paths: Iterab
                 addresses += [decode.address(reply) for reply in sock.dump(wire.RTM_GETADDR, body)]
         routes = _routes(sock, protocol=None if HOST in scope.given else marks.PROTOCOL)
         qdiscs = _qdiscs(sock) if scope.foreign or any(_is_shaped(each) for each in links) else []
+        entries = tunnels.read(sock, scope.topology, links)
     links.sort(key=lambda record: record.index)
     values = {path: held for path in paths if (held := sysctl.read(path)) is not None}
-    return replace(table, links=links, addresses=addresses, routes=routes, qdiscs=qdiscs, sysctls=values)
+    return replace(
+        table,
+        links=links,
+        addresses=addresses,
+        routes=routes,
+        qdiscs=qdiscs,
+        sysctls=values,
+        entries=entries,
+    )
 
 
 def _behind(

@@ -8,26 +8,18 @@ it away is a replacement too: its traffic stops meanwhile. Every count that is s
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from ..errors import Mark
-from ..objects import (
-    HOST,
-    Address,
-    Link,
-    Netns,
-    Port,
-    Qdisc,
-    Route,
-    Sysctl,
-)
+from ..objects import HOST, Address, FdbEntry, Link, Neighbour, Netns, Port, Qdisc, Route, Sysctl
 from ..plan import Action, AttributeChange, Cause, Change, Plan
 from ..sides import Desired
 from . import words
-from .style import natural, safe
+from .style import counted, natural, safe
 
-_PORT_ATTRIBUTES = ("isolated", "hairpin")
+_TABLE_ROWS = 10
+_PORT_ATTRIBUTES = ("isolated", "hairpin", "learn", "flood")
 
 
 class Verb(Enum):
@@ -133,7 +125,9 @@ def summary(entry: Entry, desired: Desired | None) -> str:
         ]
         return ", ".join(part for part in (where, *shaped) if part)
     parts = [words.object_name(obj) for obj in after if isinstance(obj, Netns | Link)] + addresses
-    parts += [f"mtu {link.mtu}" for link in links if link.mtu not in (None, words.USUAL_MTU)]
+    parts += dict.fromkeys(f"mtu {link.mtu}" for link in links if link.mtu not in (None, words.USUAL_MTU))
+    if others := sum(1 for obj in after if isinstance(obj, FdbEntry | Neighbour)):
+        parts.append(f"{counted(others, 'table row')}")
     for kind, noun in ((Route, "route"), (Sysctl, "parameter")):
         number = sum(1 for obj in after if isinstance(obj, kind))
         if number and "sandbox/" in entry.address:
@@ -161,6 +155,10 @@ def rows(entry: Entry) -> list[Row]:
     if entry.verb in (Verb.CREATE, Verb.DELETE):
         return []
     found: dict[Row, None] = {}
+    tables = [change for change in entry.changes if isinstance(change.object, FdbEntry | Neighbour)]
+    if len(tables) > _TABLE_ROWS:
+        rest = tuple(c for c in entry.changes if not isinstance(c.object, FdbEntry | Neighbour))
+        return [*rows(replace(entry, changes=rest)), _table_row(tables)]
     if entry.verb is Verb.REPLACE:
         found.update(dict.fromkeys(_devices(entry)))
     else:
@@ -170,6 +168,16 @@ def rows(entry: Entry) -> list[Row]:
             continue
         found.update(dict.fromkeys(_change_rows(change)))
     return _without_twins(list(found))
+
+
+def _table_row(changes: Sequence[Change]) -> Row:
+    """One line instead of thousands: who is behind which host."""
+    missing = sum(1 for change in changes if change.action is Action.CREATE)
+    extra = sum(1 for change in changes if change.action is Action.DELETE)
+    counts = (("missing", missing), ("to change", len(changes) - missing - extra), ("too many", extra))
+    before = ", ".join(f"{number:,} {word}" for word, number in counts if number)
+    causes = {change.cause for change in changes}
+    return Row("table rows", before, "as declared", note(causes.pop()) if len(causes) == 1 else "")
 
 
 def note(cause: Cause) -> str:
@@ -290,6 +298,8 @@ def _label(change: Change, attribute: str) -> str:
             return f"{_shaping(qdisc, change.origin)} {name}"
         case Port(name=port):
             return f"port {safe(port)} {name}"
+        case FdbEntry() | Neighbour() as obj:
+            return f"{words.object_name(obj)} {name}"
         case _:
             return name
 

@@ -22,6 +22,7 @@ from ..objects import (
     Rule,
     Sysctl,
     Value,
+    goes_to_several,
 )
 from ..plan import Action, Change
 from .style import safe
@@ -46,6 +47,9 @@ _NAMES = {
     "corrupt": "corruption",
     "duplicate": "duplication",
     "reorder": "reordering",
+    "learn": "learns who is there",
+    "flood": "gets what nobody knows",
+    "dst": "behind host",
 }
 _TIMES = ("delay", "jitter")
 _SHARES = ("correlation", "loss", "duplicate", "corrupt", "reorder")
@@ -119,6 +123,8 @@ def object_name(obj: KernelObject) -> str:
             return f"neighbour {obj.address} on {safe(obj.link)}{where}"
         case Qdisc():
             return f"queueing discipline {safe(obj.discipline or '')} on {safe(obj.link)}{where}"
+        case FdbEntry(dst=dst) if dst is not None and goes_to_several(obj.mac):
+            return f"forwarding entry {obj.mac} to {dst} on {safe(obj.link)}{where}"
         case FdbEntry():
             return f"forwarding entry {obj.mac} on {safe(obj.link)}{where}"
         case Sysctl():

@@ -8,7 +8,7 @@ marked, and nothing is concluded from what it lacks: one mistake gives one diagn
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
@@ -25,6 +25,7 @@ from .interfaces import finish_endpoints
 from .limits import check_ports
 from .linknames import check_host_names
 from .networks import Draft, drawn, read_networks
+from .overlays import check_gateways, fit_overlays
 from .parents import check_parents
 from .ranges import RangeIndex
 from .sandboxes import SandboxDraft, check_host_settings, check_sharing, finish_sandbox, read_sandbox
@@ -50,20 +51,22 @@ def resolve(
     files: tuple[str, ...],
     leases: Leases,
     taken: Sequence[IPNetwork] = (),
+    vnis: Mapping[str, int] | None = None,
 ) -> tuple[Topology, Leases]:
     """The topology of a canonical tree, and what was allocated automatically for it.
 
     `taken` are prefixes that default pools avoid; prefixes that this topology itself put into the kernel are no part of
-    it. The new leases replace the old ones: what is gone from the files is released. Raises TopologyError.
+    it. `vnis` are the locked numbers of networks in tunnels. The new leases replace the old ones: what is gone from the
+    files is released. Raises TopologyError.
     """
     with paused_gc():
-        return _resolve(tree, name_mark, files, leases, taken, ())
+        return _resolve(tree, name_mark, files, leases, taken, vnis or {}, ())
 
 
 def refuse(expanded: Expanded) -> NoReturn:
     """Raise TopologyError with the mistakes of these files, and with all of meaning that can be told beside them."""
     with paused_gc():
-        _resolve(expanded.tree, expanded.name_mark, expanded.files, Leases(), (), expanded.mistakes)
+        _resolve(expanded.tree, expanded.name_mark, expanded.files, Leases(), (), {}, expanded.mistakes)
     raise AssertionError("only for files that have mistakes")
 
 
@@ -73,12 +76,14 @@ def _resolve(
     files: tuple[str, ...],
     leases: Leases,
     taken: Sequence[IPNetwork],
+    vnis: Mapping[str, int],
     mistakes: Sequence[Diagnostic],
 ) -> tuple[Topology, Leases]:
     found: list[Diagnostic] = []
     name = _name(tree, name_mark, found)
     hosts = read_hosts(tree, found)
     networks = read_networks(tree, name, leases, taken, found)
+    fit_overlays(name, networks, tree, hosts, vnis, found)
     drafts = _read_sandboxes(tree, networks, found)
     endpoints = [endpoint for draft in drafts for endpoint in draft.endpoints]
     allocate_all(endpoints, leases, found)
@@ -91,6 +96,7 @@ def _resolve(
     placed = {draft.name: sandboxes[draft.name] for draft in drafts if draft.is_placed}
     found += check_spans(plain, placed.values())
     found += check_own_addresses(settled, placed.values())
+    found += check_gateways(settled.values(), sandboxes.values())
     of_hosts = [
         one
         for part in slices(hosts, plain, placed)

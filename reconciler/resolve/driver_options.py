@@ -16,12 +16,14 @@ from . import fields
 from .bridge_options import read_bridge_options
 from .ipvlan_options import read_ipvlan_options
 from .macvlan_options import read_macvlan_options
+from .overlay_options import read_overlay_options
 
 _Reader = Callable[[Map, list[Diagnostic]], Options]
 _READERS: Mapping[str, _Reader] = {
     "bridge": read_bridge_options,
     "macvlan": read_macvlan_options,
     "ipvlan": read_ipvlan_options,
+    "overlay": read_overlay_options,
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from ..errors import Diagnostic
 from ..model import Network, Sandbox
-from ..options import BridgeOptions
+from ..options import BridgeOptions, OverlayOptions
 
 BRIDGE_PORTS = 1023  # net/bridge/br_private.h: BR_MAX_PORTS, port number 0 is not given out
 
@@ -16,9 +16,13 @@ def check_ports(networks: Iterable[Network], sandboxes: Iterable[Sandbox]) -> It
     """A diagnostic for each bridge network with more endpoints and extra ports than a bridge takes."""
     used = Counter(endpoint.network for sandbox in sandboxes for endpoint in sandbox.endpoints)
     for network in networks:
-        if not isinstance(network.options, BridgeOptions):
-            continue
-        ports = used[network.name] + len(network.options.ports)
+        match network.options:
+            case BridgeOptions(ports=extra):
+                ports = used[network.name] + len(extra)
+            case OverlayOptions():
+                ports = used[network.name] + 1  # the tunnel
+            case _:
+                continue
         if ports > BRIDGE_PORTS:
             yield Diagnostic(
                 "too-many",

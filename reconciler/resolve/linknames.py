@@ -14,7 +14,7 @@ from typing import NamedTuple
 from .. import names
 from ..errors import Diagnostic, Mark
 from ..model import Network, Sandbox, SandboxKind
-from ..options import BridgeOptions
+from ..options import BridgeOptions, OverlayOptions
 from .addresses import Fault
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
@@ -41,6 +41,7 @@ def name_fault(name: str) -> Fault | None:
 class _Kind(Enum):
     BRIDGE = "the bridge of network"
     PORT = "the port of network"
+    TUNNEL = "the tunnel of network"
     HOST_END = "the host end of"
     INTERFACE = "the interface"
 
@@ -83,11 +84,15 @@ def _uses(topology: str, networks: Iterable[Network], sandboxes: Iterable[Sandbo
     for network in networks:
         if network.options.traits.host_ends:
             host_ends.add(network.name)
+        if isinstance(network.options, BridgeOptions | OverlayOptions) and (
+            device := network.options.name or (topology and names.link(topology, network.name))
+        ):
+            yield _Use(device, _Kind.BRIDGE, network.name, network.mark)
         if isinstance(network.options, BridgeOptions):
-            if device := network.options.name or (topology and names.link(topology, network.name)):
-                yield _Use(device, _Kind.BRIDGE, network.name, network.mark)
             for port in network.options.ports:
                 yield _Use(port, _Kind.PORT, network.name, network.mark)
+        if isinstance(network.options, OverlayOptions) and topology:
+            yield _Use(names.tunnel(topology, network.name), _Kind.TUNNEL, network.name, network.mark)
     for sandbox in sandboxes:
         for endpoint in sandbox.endpoints:
             title = f"{sandbox.name}/{endpoint.name}"

@@ -40,6 +40,7 @@ class Draft:
 
     `broken` says that some range was wrong, so that nothing is concluded from its absence; `unsettled` that nobody can
     tell which automatic addresses its endpoints get, because a mistake hides a part of the network or an endpoint.
+    `tunnel_mtu` is what fits into a tunnel, where nothing else is declared.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Draft:
     subnets: list[Subnet] = field(default_factory=list)
     broken: bool = False
     unsettled: bool = False
+    tunnel_mtu: int | None = None
 
     @property
     def options_are_known(self) -> bool:
@@ -69,8 +71,9 @@ class Draft:
 
     @property
     def mtu(self) -> int | None:
-        """The declared MTU."""
-        return fields.number(self.source, "mtu")
+        """The MTU: declared, or fitted to the tunnel."""
+        declared = fields.number(self.source, "mtu")
+        return self.tunnel_mtu if declared is None else declared
 
     def families(self) -> set[int]:
         """The address families that it has ranges of."""

@@ -38,6 +38,10 @@ def check_fact(world: World, fact: Mapping[str, Any]) -> None:
             check_link(world, name, fact)
         case {"qdisc": link, "is": wanted}:
             assert qdiscs(world, link, fact.get("in")) == wanted
+        case {"fdb": entries, "on": link}:
+            shown = world.bridge("fdb", "show", "dev", link)
+            found = {f"{each['mac']} {each['dst']}" for each in shown if "dst" in each}
+            assert found == set(entries)
         case _:
             raise AssertionError(f"no such fact: {fact}")
 
@@ -66,15 +70,15 @@ def check_link(world: World, name: str, fact: Mapping[str, Any]) -> None:
     assert {key: found[key] for key in wanted} == wanted
 
 
-def quiet_apply(world: World, file: Path, exit: int = 0) -> None:
+def quiet_apply(world: World, file: Path, *more: str, exit: int = 0) -> None:
     """A second apply does nothing, as counted by an independent listener, and a plan has nothing to say."""
 
     def apply() -> None:
-        applied = world.reconciler("apply", file, "--yes", "-o", "json", exit=exit).json()
+        applied = world.reconciler("apply", file, *more, "--yes", "-o", "json", exit=exit).json()
         assert (applied["changes"], applied["messages"]) == ([], 0)
 
     assert heard_each_time(world, apply) == []
-    assert world.reconciler("plan", file, "-o", "json").json()["changes"] == []
+    assert world.reconciler("plan", file, *more, "-o", "json").json()["changes"] == []
 
 
 def heard_each_time(world: World, act: Callable[[], object]) -> list[Event]:
@@ -101,32 +105,33 @@ def test_case(case: Case, world: World) -> None:
     decoys = world.decoys("shop")
     world.settle()
     clean = world.snapshot()
+    more = () if case.host is None else ("--host", case.host)
     if case.before is not None:
-        world.reconciler("apply", write(world, case.before), "--yes")
+        world.reconciler("apply", write(world, case.before), *more, "--yes")
     for step in case.breaks:
         vandals.on_world(world, step)
     world.settle(dad=False)
 
     file = write(world, case.edited)
-    planned = world.reconciler("plan", file, "-o", "json", exit=5 if case.conflicts else 0).json()
+    planned = world.reconciler("plan", file, *more, "-o", "json", exit=5 if case.conflicts else 0).json()
     assert [cases.json_line(change) for change in planned["changes"]] == list(case.plan)
     assert [conflict["message"] for conflict in planned["conflicts"]] == list(case.conflicts)
     assert [pending["message"] for pending in planned["pending"]] == list(case.pending)
 
     if case.conflicts:
-        assert heard_each_time(world, lambda: world.reconciler("apply", file, "--yes", exit=5)) == []
+        assert heard_each_time(world, lambda: world.reconciler("apply", file, *more, "--yes", exit=5)) == []
         world.reconciler("destroy", "--name", case.edited["name"], "--yes")
         world.assert_unchanged(clean)
         decoys.check()
         return
     done = 4 if case.pending else 0
-    applied = world.reconciler("apply", file, "--yes", "-o", "json", exit=done).json()
+    applied = world.reconciler("apply", file, *more, "--yes", "-o", "json", exit=done).json()
     assert [cases.json_line(change) for change in applied["changes"]] == list(case.plan)
     for fact in case.facts:
         check_fact(world, fact)
-    quiet_apply(world, file, done)
+    quiet_apply(world, file, *more, exit=done)
     decoys.check()
-    world.reconciler("destroy", file, "--yes")
+    world.reconciler("destroy", file, *more, "--yes")
     if not any("add" in step for step in case.breaks):
         world.assert_unchanged(clean)
     decoys.check()

@@ -12,10 +12,7 @@ import pytest
 from reconciler import pipeline, saved
 from reconciler.apply import Options, apply
 from reconciler.errors import Exit
-from reconciler.objects import (
-    Link,
-    Sysctl,
-)
+from reconciler.objects import Address, Link, Sysctl
 from reconciler.pipeline import Loaded, Look
 from tests import cases, vandals
 from tests.cases import Case
@@ -37,18 +34,21 @@ class Quiet:
         """Ignored."""
 
 
-def load(tmp_path: Path, topology: Mapping[str, Any]) -> Loaded:
+def load(tmp_path: Path, topology: Mapping[str, Any], host: str | None = None) -> Loaded:
     """A topology from a case through the real front end."""
     file = tmp_path / "case.yaml"
     file.write_text(json.dumps(topology))
-    return pipeline.load([str(file)], [], tmp_path / "state")
+    return pipeline.load([str(file)], [], tmp_path / "state", host)
 
 
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case.name)
 def test_every_plan_can_be_saved(case: Case, tmp_path: Path) -> None:
     """Whatever a topology can ask for passes the checks that a plan from elsewhere has to pass."""
-    loaded = load(tmp_path, case.edited)
-    planned = look(loaded, FakeKernel()).plan
+    loaded = load(tmp_path, case.edited, case.host)
+    kernel = FakeKernel()
+    if loaded.desired.here is not None:
+        kernel.put(Address(netns="", link="lo", address=f"{loaded.desired.here.vtep}/32"))
+    planned = look(loaded, kernel).plan
     path = str(tmp_path / "case.plan")
     saved.write(path, loaded.desired, loaded.leases, "digest", planned)
     back = saved.read(path)
@@ -81,7 +81,7 @@ def prepare(case: Case, kernel: FakeKernel, tmp_path: Path) -> None:
     for step in case.setup:
         vandals.on_fake(kernel, step)
     if case.before is not None:
-        assert run(load(tmp_path, case.before), kernel) is Exit.OK
+        assert run(load(tmp_path, case.before, case.host), kernel) is Exit.OK
     for step in case.breaks:
         vandals.on_fake(kernel, step)
 
@@ -91,7 +91,7 @@ def test_plan(case: Case, tmp_path: Path) -> None:
     """The plan is the expected one, and applying it leaves nothing to plan."""
     kernel = FakeKernel()
     prepare(case, kernel, tmp_path)
-    loaded = load(tmp_path, case.edited)
+    loaded = load(tmp_path, case.edited, case.host)
     declared_parameters(loaded, kernel)
 
     seen = look(loaded, kernel)

@@ -131,9 +131,11 @@ def test_the_digest_changes_with_the_lock(tmp_path: Path) -> None:
 
 def test_numbers_of_networks_that_are_gone_are_dropped() -> None:
     """The number of a network that is still declared stays."""
-    topology, leases = _topology()
     lock = Lock(vnis={"front": 7, "old": 8})
-    wanted = lockfile.needed(leases, lock, topology)
+    topology, leases = _topology(
+        text=FILES.replace("{front: {}}", "{front: {driver: overlay}}"), vnis=lock.vnis
+    )
+    wanted = lockfile.needed(leases, topology)
     assert wanted.vnis == {"front": 7}
     assert [one for one in lockfile.differences(lock, wanted) if "number" in one.what] == [
         ("number of network", "old", ("8",), ())
@@ -176,14 +178,18 @@ def test_a_locked_network_may_be_on_two_hosts() -> None:
     assert list(lockfile.unlocked(topology, leases, leases, "net/")) == []
 
 
-def _topology(moved: Mapping[str, str] = {}) -> tuple[Topology, Leases]:  # never changed
+def _topology(
+    moved: Mapping[str, str] = {},  # never changed
+    text: str = FILES,
+    vnis: Mapping[str, int] = {},  # nor this one
+) -> tuple[Topology, Leases]:
     """FILES resolved, with some sandboxes moved afterwards: to where a bridge would not be allowed to reach."""
     from reconciler import expand, layers
 
-    sources = layers.Sources(((source.parse(FILES.encode(), "shop.yaml"),),), ("shop.yaml",), "", ())
+    sources = layers.Sources(((source.parse(text.encode(), "shop.yaml"),),), ("shop.yaml",), "", ())
     expanded = expand.expand(sources)
     topology, leases = resolve(
-        expanded.tree, name_mark=expanded.name_mark, files=expanded.files, leases=Leases()
+        expanded.tree, name_mark=expanded.name_mark, files=expanded.files, leases=Leases(), vnis=vnis
     )
     sandboxes = {
         name: replace(sandbox, host=moved.get(name, sandbox.host))

@@ -129,7 +129,16 @@ _ONLY_OBSERVED = (
         action=_some(_TEXTS),
     )
     | st.builds(Neighbour, netns=_NETNS, link=_INTERFACES, address=_ADDRESSES.map(str), mac=_some(_MACS))
-    | st.builds(FdbEntry, netns=_NETNS, link=_INTERFACES, mac=_MACS, dst=_some(_ADDRESSES.map(str)))
+    | st.builds(
+        FdbEntry,
+        netns=_NETNS,
+        link=_INTERFACES,
+        mac=_MACS,
+        of_bridge=st.booleans(),
+        learned=st.booleans(),
+        dst=_some(_ADDRESSES.map(str)),
+        sticky=_some(st.booleans()),
+    )
     | st.builds(
         Link,
         netns=_NETNS,
@@ -187,9 +196,17 @@ _ROUTE = {"kind": "route", "netns": "shop.web", "to": "10.0.0.0/8", "type": "uni
 _ADDRESS = {"kind": "address", "netns": "shop.web", "link": "eth0", "address": "10.0.0.2/24"}
 _SYSCTL = {"kind": "sysctl", "netns": "", "path": "net/ipv4/ip_forward", "value": "1"}
 _NAMESPACE = {"kind": "netns", "netns": "shop.web"}
+_FDB = {"kind": "fdb", "netns": "", "link": "vx", "mac": "02:00:00:00:00:01", "dst": "192.0.2.2"}
+_NEIGHBOUR = {
+    "kind": "neighbour",
+    "netns": "",
+    "link": "vx",
+    "address": "10.0.0.2",
+    "mac": "02:00:00:00:00:01",
+}
 
 
-@pytest.mark.parametrize("data", [_BRIDGE, _VETH, _ROUTE, _ADDRESS, _SYSCTL, _NAMESPACE])
+@pytest.mark.parametrize("data", [_BRIDGE, _VETH, _ROUTE, _ADDRESS, _SYSCTL, _NAMESPACE, _FDB, _NEIGHBOUR])
 def test_what_the_hostile_values_are_put_into_is_sound(data: dict[str, Any]) -> None:
     """And can be made."""
     serial.check_desired(serial.from_data(data))
@@ -222,6 +239,11 @@ def test_what_the_hostile_values_are_put_into_is_sound(data: dict[str, Any]) -> 
         (_SYSCTL, "value", ["1\n2", "\0", "é"]),
         (_NAMESPACE, "netns", ["a/b", "..", ".a", "x" * 256]),
         (_NAMESPACE, "alias", ["x" * 256]),
+        (_FDB, "mac", ["", "02:00:00:00:00:0g"]),
+        (_FDB, "dst", ["", "node-2", "192.0.2.2/24", "fe80::1%eth0"]),
+        (_FDB, "of_bridge", [1, "yes"]),
+        (_NEIGHBOUR, "address", ["10.0.0.2/24", "x"]),
+        (_NEIGHBOUR, "link", ["", "a/b"]),
     ],
 )  # fmt: skip
 def test_a_value_that_would_stop_an_apply_in_the_middle_is_a_value_error(
@@ -241,7 +263,26 @@ def test_a_value_that_would_stop_an_apply_in_the_middle_is_a_value_error(
         {**_BRIDGE, "mtu": 65536},
         {"kind": "rule", "netns": "", "family": 2, "priority": 100},
         {"kind": "neighbour", "netns": "", "link": "a", "address": "10.0.0.2"},
+        {"kind": "neighbour", "netns": "", "link": "a", "address": "10.0.0.2", "mac": "01:00:00:00:00:01"},
+        {"kind": "neighbour", "netns": "", "link": "lo", "address": "10.0.0.2", "mac": "02:00:00:00:00:01"},
         {"kind": "fdb", "netns": "", "link": "a", "mac": "02:00:00:00:00:01"},
+        {"kind": "fdb", "netns": "", "link": "a", "mac": "01:00:5e:00:00:01", "dst": "192.0.2.1"},
+        {
+            "kind": "fdb",
+            "netns": "",
+            "link": "a",
+            "mac": "02:00:00:00:00:01",
+            "dst": "192.0.2.1",
+            "learned": True,
+        },
+        {
+            "kind": "fdb",
+            "netns": "",
+            "link": "a",
+            "mac": "02:00:00:00:00:01",
+            "dst": "192.0.2.1",
+            "of_bridge": True,
+        },
         {"kind": "port", "netns": "", "name": "a"},
         {"kind": "sysctl", "netns": "", "path": "net/ipv4/ip_forward"},
         {"kind": "route", "netns": "", "to": "10.0.0.0/8"},
