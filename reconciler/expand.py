@@ -17,7 +17,7 @@ from .errors import Diagnostic, Mark, TopologyError
 from .merge import below, long_endpoint, long_host, merge
 from .replicas import NotExpandable, depends_on_number, replica, stray_numbers
 from .source import default_paths, paused_gc
-from .tree import REST, UNKNOWN, Map, Seq, gapped, opened
+from .tree import REST, UNKNOWN, Map, Seq, gapped, opened, places, walk
 
 MAX_SANDBOXES = 20_000
 MAX_ENDPOINTS = 60_000
@@ -91,7 +91,7 @@ class Expanded:
         """Who decided the value at `sandboxes.web-1.endpoints.eth0.mtu`, or `web-1.eth0.mtu` for short; None if nobody."""
         parts = tuple(part for part in path.replace("[", ".").replace("]", "").split(".") if part)
         for candidate in self._candidates(parts):
-            if (found := _walk(self.tree, candidate)) is not None:
+            if (found := walk(self.tree, candidate)) is not None:
                 return self._origin(*found)
         return None
 
@@ -171,7 +171,7 @@ def expand(sources: layers.Sources, mistakes: Sequence[Diagnostic] = ()) -> Expa
         mistakes=(*mistakes, *found),
         replicas=numbers,
         _defaults=frozenset(
-            _places(data["defaults"] for files in sources.layers for data in files if "defaults" in data)
+            places(data["defaults"] for files in sources.layers for data in files if "defaults" in data)
         ),
         _overrides=frozenset(data.mark.file for files in sources.layers[1:] for data in files),
     )
@@ -467,18 +467,6 @@ def _map_of(data: Map, key: str) -> Map:
     return value if isinstance(value, Map) else Map(data.value_mark(key))
 
 
-def _places(values: Iterable[object]) -> Iterable[Mark]:
-    """The places of all values inside of some values."""
-    for value in values:
-        match value:
-            case Map():
-                yield from (marks[1] for marks in value.marks.values())
-                yield from _places(value.values())
-            case Seq():
-                yield from value.marks
-                yield from _places(value)
-
-
 def _plain(value: object) -> object:
     match value:
         case Map():
@@ -486,25 +474,3 @@ def _plain(value: object) -> object:
         case Seq():
             return [_plain(item) for item in value]
     return value
-
-
-def _walk(tree: Map, parts: tuple[str, ...]) -> tuple[tuple[str, ...], object, Mark | None] | None:
-    """The value at a path, whose names may have dots in them, and where it was declared."""
-    path: tuple[str, ...] = ()
-    node: object = tree
-    mark: Mark | None = None
-    while parts:
-        if isinstance(node, Seq) and parts[0].isdigit() and int(parts[0]) < len(node):
-            index = int(parts[0])
-            mark = node.marks[index] if mark is not None else None
-            node, path, parts = node[index], (*path, parts[0]), parts[1:]
-            continue
-        if not isinstance(node, Map):
-            return None
-        used = next((n for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in node), 0)
-        if not used:
-            return None
-        key = ".".join(parts[:used])
-        mark = node.marks[key][1] if key in node.marks else None
-        node, path, parts = node[key], (*path, key), parts[used:]
-    return (path, node, mark) if path else None

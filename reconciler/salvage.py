@@ -30,14 +30,15 @@ _SUBNET: _Level = (*_NETWORK, "subnets", "*")
 _SANDBOX: _Level = ("sandboxes", "*")
 _ENDPOINTS: _Level = (*_SANDBOX, "endpoints")
 _ENDPOINT: _Level = (*_ENDPOINTS, "*")
+_SHAPES: tuple[_Level, ...] = ((*_ENDPOINT, "bandwidth"), (*_ENDPOINT, "impair"))
 _ROUTE: _Level = (*_SANDBOX, "routes", "*")
 _SHORT = {_HOST: "vtep", _SUBNET: "subnet", _ENDPOINT: "network"}
 # Maps with free names, and the levels further in, whose keys may have slipped among the names.
 _INNER: dict[_Level, tuple[_Level, ...]] = {
     ("hosts",): (_HOST,),
     ("networks",): (_NETWORK, _OPTIONS, _SUBNET),
-    ("sandboxes",): (_SANDBOX, _ENDPOINT, _ROUTE),
-    _ENDPOINTS: (_ENDPOINT,),
+    ("sandboxes",): (_SANDBOX, _ENDPOINT, *_SHAPES, _ROUTE),
+    _ENDPOINTS: (_ENDPOINT, *_SHAPES),
 }
 _MAPS = frozenset(("labels", "options", "endpoints", "sysctls", "aux_addresses", "bandwidth", "impair"))
 _LISTS = frozenset(("subnets", "routes", "addresses"))

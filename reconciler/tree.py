@@ -6,6 +6,7 @@ dict and list themselves, so that whatever takes plain data takes them too.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 from typing import Final
 
@@ -79,3 +80,37 @@ def gapped(mark: Mark) -> Seq:
     result = Seq(mark)
     result.put(UNKNOWN, mark)
     return result
+
+
+def places(values: Iterable[object]) -> Iterable[Mark]:
+    """The places of all values inside of some values."""
+    for value in values:
+        match value:
+            case Map():
+                yield from (marks[1] for marks in value.marks.values())
+                yield from places(value.values())
+            case Seq():
+                yield from value.marks
+                yield from places(value)
+
+
+def walk(tree: Map, parts: tuple[str, ...]) -> tuple[tuple[str, ...], object, Mark | None] | None:
+    """The value at a path, whose names may have dots in them, and where it was declared."""
+    path: tuple[str, ...] = ()
+    node: object = tree
+    mark: Mark | None = None
+    while parts:
+        if isinstance(node, Seq) and parts[0].isdigit() and int(parts[0]) < len(node):
+            index = int(parts[0])
+            mark = node.marks[index] if mark is not None else None
+            node, path, parts = node[index], (*path, parts[0]), parts[1:]
+            continue
+        if not isinstance(node, Map):
+            return None
+        used = next((n for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in node), 0)
+        if not used:
+            return None
+        key = ".".join(parts[:used])
+        mark = node.marks[key][1] if key in node.marks else None
+        node, path, parts = node[key], (*path, key), parts[used:]
+    return (path, node, mark) if path else None
