@@ -207,5 +207,4 @@ _BUILDERS: Mapping[str, Callable[[Any, Schema], Accepts | None]] = {
     "not": _not,
     "if": _if,
     "then": lambda _, __: None,
-    "x-not-yet-values": lambda wanted, _: lambda value: value not in wanted,
 }

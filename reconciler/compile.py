@@ -59,7 +59,8 @@ def namespace(topology: str, sandbox: Sandbox) -> str:
 
 
 def _items(topology: Topology, drivers: Mapping[str, Driver], host: str | None) -> Iterator[Item]:
-    site, part = _site(topology, host), topology.on(host)
+    part = topology.on(host)
+    site = _site(topology, host, part)
     for network in part.networks.values():
         yield from drivers[network.driver].network(site, network)
     for sandbox in part.sandboxes.values():
@@ -74,14 +75,24 @@ def _items(topology: Topology, drivers: Mapping[str, Driver], host: str | None) 
             yield from declare(_origin(sandbox), route.mark, _route(sandbox, route, netns))
 
 
-def _site(topology: Topology, host: str | None) -> Site:
+def _site(topology: Topology, host: str | None, part: Topology) -> Site:
     members: dict[str, list[Member]] = {name: [] for name in topology.networks}
     for sandbox in topology.sandboxes.values():
         netns = namespace(topology.name, sandbox)
         for endpoint in sandbox.endpoints:
             members[endpoint.network].append(Member(sandbox, endpoint, netns))
     members_of = {name: tuple(some) for name, some in members.items()}
-    return Site(Owner(topology.name), members_of, host, topology.hosts)
+    return Site(Owner(topology.name), members_of, host, topology.hosts, _namespaces(part))
+
+
+def _namespaces(part: Topology) -> dict[str, int]:
+    """The namespaces in which something is made, in the order of `order.Creation`."""
+    used = (
+        namespace(part.name, sandbox)
+        for sandbox in part.sandboxes.values()
+        if sandbox.kind is SandboxKind.MADE or sandbox.sysctls or sandbox.endpoints or sandbox.routes
+    )
+    return {netns: place for place, netns in enumerate(dict.fromkeys(used))}
 
 
 def _origin(sandbox: Sandbox) -> str:

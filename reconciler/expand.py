@@ -14,7 +14,7 @@ from enum import Enum
 
 from . import layers, salvage
 from .errors import Diagnostic, Mark, TopologyError
-from .merge import below, long_endpoint, long_host, merge
+from .merge import below, long_endpoint, long_host, merge, only
 from .replicas import NotExpandable, depends_on_number, replica, stray_numbers
 from .source import default_paths, paused_gc
 from .tree import REST, UNKNOWN, Map, Seq, gapped, opened, places, walk
@@ -40,6 +40,10 @@ _NETWORK_BUILT_IN: _Built = {
     "labels": Map,
     "options": Map,
 }
+# Networks that give their sandboxes no interface (`options.Traits.links`): nothing is drawn for them, and defaults
+# are for networks that can have what they say.
+_WITHOUT_LINKS = ("null", "host")
+_LINKLESS_BUILT_IN: _Built = {**_NETWORK_BUILT_IN, "subnets": Seq}
 _SANDBOX_BUILT_IN: _Built = {"endpoints": Map, "routes": Seq, "sysctls": Map, "labels": Map}
 _ENDPOINT_BUILT_IN: _Built = {"gateway_priority": lambda _: 0, "sysctls": Map}
 _HOST_BUILT_IN: _Built = {"underlay_mtu": lambda _: 1500}
@@ -156,12 +160,12 @@ def expand(sources: layers.Sources, mistakes: Sequence[Diagnostic] = ()) -> Expa
     tree = Map(merged.mark)
     tree.put("name", UNKNOWN if name is None else name, merged.marks.get("name"))
     numbers: dict[str, tuple[str, int]] = {}
-    defaults = _map_of(merged, "defaults")
     tree.put("pools", _pools(merged), merged.marks.get("pools"))
     if "hosts" in merged:
         tree.put("hosts", _hosts(merged), merged.marks.get("hosts"))
-    tree.put("networks", _networks(merged, defaults), merged.marks.get("networks"))
-    tree.put("sandboxes", _sandboxes(merged, defaults, numbers, found), merged.marks.get("sandboxes"))
+    networks = _networks(merged)
+    tree.put("networks", networks, merged.marks.get("networks"))
+    tree.put("sandboxes", _sandboxes(merged, networks, numbers, found), merged.marks.get("sandboxes"))
     return Expanded(
         name=name if isinstance(name, str) else "",
         name_mark=merged.value_mark("name"),
@@ -219,8 +223,8 @@ def _hosts(merged: Map) -> Map:
     return result
 
 
-def _networks(merged: Map, defaults: Map) -> Map:
-    general = _map_of(defaults, "network")
+def _networks(merged: Map) -> Map:
+    general = _map_of(_map_of(merged, "defaults"), "network")
     declared = _map_of(merged, "networks")
     result = Map(declared.mark)
     for name, value in declared.items():
@@ -229,7 +233,10 @@ def _networks(merged: Map, defaults: Map) -> Map:
             result[REST] = UNKNOWN
             continue
         own = _long(value, mark)
-        network = _ordered(below(general, own), mark, _NETWORK, _NETWORK_BUILT_IN)
+        usual, built_in = general, _NETWORK_BUILT_IN
+        if own.get("driver", general.get("driver")) in _WITHOUT_LINKS:
+            usual, built_in = only(general, ("driver", "labels")), _LINKLESS_BUILT_IN
+        network = _ordered(below(usual, own), mark, _NETWORK, built_in)
         if "subnets" in network.marks:
             network["subnets"] = _subnets(network["subnets"])
         result.put(name, network, declared.marks.get(name))
@@ -267,8 +274,9 @@ def _drawn(mark: Mark) -> Seq:
 
 
 def _sandboxes(
-    merged: Map, defaults: Map, numbers: dict[str, tuple[str, int]], found: list[Diagnostic]
+    merged: Map, networks: Map, numbers: dict[str, tuple[str, int]], found: list[Diagnostic]
 ) -> Map:
+    defaults = _map_of(merged, "defaults")
     general, endpoint = _map_of(defaults, "sandbox"), _map_of(defaults, "endpoint")
     endpoint = long_endpoint(endpoint, endpoint.mark)
     declared = _map_of(merged, "sandboxes")
@@ -286,7 +294,7 @@ def _sandboxes(
             result[REST] = UNKNOWN  # not even its name is known
             continue
         marks = declared.marks.get(name) or (declared.mark, declared.mark)
-        sandbox = _sandbox(value, marks[0], endpoint)
+        sandbox = _sandbox(value, marks[0], endpoint, networks)
         if "replicas" not in value:
             if stray := list(stray_numbers(sandbox)):
                 found += stray if REST not in value else []
@@ -365,7 +373,7 @@ def _too_many(declared: Map, complete: Mapping[str, Map]) -> Diagnostic | None:
     return None
 
 
-def _sandbox(declared: Map, mark: Mark, general: Map) -> Map:
+def _sandbox(declared: Map, mark: Mark, general: Map, networks: Map) -> Map:
     sandbox = _ordered(declared, mark, _SANDBOX, _SANDBOX_BUILT_IN)
     if sandbox.get("host") is False:
         del sandbox["host"]
@@ -380,7 +388,9 @@ def _sandbox(declared: Map, mark: Mark, general: Map) -> Map:
                 continue
             marks = endpoints.marks.get(name) or (mark, mark)
             own = long_endpoint(value, marks[1])
-            endpoint = _ordered(below(general, own), marks[0], _ENDPOINT, _ENDPOINT_BUILT_IN)
+            network = _map_of(networks, str(own.get("network", general.get("network"))))
+            usual = only(general, ("network",)) if network.get("driver") in _WITHOUT_LINKS else general
+            endpoint = _ordered(below(usual, own), marks[0], _ENDPOINT, _ENDPOINT_BUILT_IN)
             endpoint["sysctls"] = _switches(_map_of(endpoint, "sysctls"))
             _shaping(endpoint, own)
             long.put(name, endpoint, marks)

@@ -49,6 +49,15 @@ def below(defaults: Map | None, own: Map) -> Map:
     return result
 
 
+def only(data: Map, keys: Sequence[str]) -> Map:
+    """Some keys of a map, with their places."""
+    result = Map(data.mark)
+    for key in keys:
+        if key in data:
+            result.put(key, data[key], data.marks.get(key))
+    return result
+
+
 def long_endpoint(value: object, mark: Mark) -> Map:
     """An endpoint's map, whatever form it is written in: a map, only the network's name, or nothing."""
     if isinstance(value, Map):

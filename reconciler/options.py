@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv6Address
 class Traits:
     """How the networks of a driver differ for those who do not care which driver it is.
 
-    `holds_gateway`: the network itself has the gateway's address, so one is derived where none is declared, and nobody
+    `links`: an endpoint is an interface of its sandbox. `holds_gateway`: the network itself has the gateway's address, so one is derived where none is declared, and nobody
     else may have it. `device`: each network has a link of its own in the host, and `host_ends`: so has each endpoint.
     `own_macs`: endpoints have MAC addresses of their own. `routes_on_link`: a default route needs no gateway address.
     `shared_segment`: endpoints on several hosts meet on the wire below, so the network may span hosts as it is.
@@ -23,6 +23,7 @@ class Traits:
     uses, each with what it is for, so that nobody else gets them.
     """
 
+    links: bool = True
     holds_gateway: bool = False
     device: bool = False
     host_ends: bool = False
@@ -118,13 +119,60 @@ class OverlayOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class VlanOptions:
+    """Options of the vlan driver: VLAN `id` of `parent`. `vlan` is set when the parent's name says that it is one too."""
+
+    parent: str
+    vlan: int | None = None
+    id: int = 0
+    protocol: str = "802.1Q"
+
+    @property
+    def traits(self) -> Traits:
+        """The gateway is a machine in the VLAN, known only if declared."""
+        return Traits(shared_segment=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PtpOptions:
+    """The ptp driver has no options; `host_end` says that the network has one endpoint, and the host the other end."""
+
+    host_end: bool = False
+
+    @property
+    def traits(self) -> Traits:
+        """A host's end has the gateway's address, as a bridge has."""
+        return Traits(holds_gateway=self.host_end, host_ends=self.host_end)
+
+
+@dataclass(frozen=True, slots=True)
+class DummyOptions:
+    """The dummy driver has no options."""
+
+    @property
+    def traits(self) -> Traits:
+        """Nobody else is there, so there is no gateway either."""
+        return Traits()
+
+
+@dataclass(frozen=True, slots=True)
 class NullOptions:
     """The null driver has no options."""
 
     @property
     def traits(self) -> Traits:
         """Its endpoints are no links at all."""
-        return Traits(own_macs=False)
+        return Traits(links=False, own_macs=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HostOptions:
+    """The host driver has no options."""
+
+    @property
+    def traits(self) -> Traits:
+        """Its endpoints are no links at all: the sandbox has those of the host."""
+        return Traits(links=False, own_macs=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,4 +183,15 @@ class PluginOptions:
     traits: Traits = Traits()
 
 
-Options = BridgeOptions | MacvlanOptions | IpvlanOptions | OverlayOptions | NullOptions | PluginOptions
+Options = (
+    BridgeOptions
+    | MacvlanOptions
+    | IpvlanOptions
+    | VlanOptions
+    | OverlayOptions
+    | PtpOptions
+    | DummyOptions
+    | NullOptions
+    | HostOptions
+    | PluginOptions
+)

@@ -64,6 +64,11 @@ class Tenants:
             return None
         if not isinstance(link.kind, Vlan) and (bridge := self._bridge_of(below)):
             return f"parent '{below}' is a port of the bridge '{bridge}'", f"take it out of '{bridge}' first"
+        if (held := self._links.get(below)) is not None and (link.mtu or 0) > (held.mtu or 0):
+            return (
+                f"parent '{below}' has mtu {held.mtu}, and cannot carry {link.mtu}",
+                "lower the mtu in the file, or raise that of the parent",
+            )
         for other in self._on.get(below, ()):
             if other.ref != link.ref and (message := _clash(link, other)):
                 hint = "this topology did not make it, and does not change it; choose another parent"

@@ -163,11 +163,6 @@ def _not_yet(_: Any, __: str, ___: object, ____: Schema) -> Iterator[ValidationE
     yield ValidationError("not yet")
 
 
-def _not_yet_values(_: Any, values: Sequence[str], instance: object, __: Schema) -> Iterator[ValidationError]:
-    if instance in values:
-        yield ValidationError("not yet")
-
-
 _KEYWORDS: dict[str, Callable[[Any, Any, Any, Any], Iterator[ValidationError]]] = {
     "properties": _properties,
     "additionalProperties": _additional,
@@ -178,7 +173,6 @@ _KEYWORDS: dict[str, Callable[[Any, Any, Any, Any], Iterator[ValidationError]]] 
     "required": _required,
     "pattern": _pattern,
     "x-not-yet": _not_yet,
-    "x-not-yet-values": _not_yet_values,
 }
 
 
@@ -235,10 +229,6 @@ def _diagnostic(error: Any, data: Map) -> Diagnostic:
             return Diagnostic("bad-name", message, key_mark)
         case "x-not-yet":
             return Diagnostic("not-yet", f"{what} is not realised by this version", key_mark, limit)
-        case "x-not-yet-values":
-            message = f"the {place[-1]} {shown(value)} is not realised by this version"
-            realised = ", ".join(f"'{word}'" for word in schema["enum"] if word not in limit)
-            return Diagnostic("not-yet", message, mark, f"realised: {realised}")
         case "type":
             return _bad_type(what, value, schema, mark)
         case "enum":

@@ -31,10 +31,12 @@ DIRECTORY = Path(__file__).parent / "cases"
 # The features that the driver of a network stands for.
 DRIVERS = {
     "bridge": ("bridge", "veth"),
+    "dummy": ("dummy",),
     "ipvlan": ("ipvlan",),
     "macvlan": ("macvlan",),
     "overlay": ("bridge", "veth", "vxlan"),
     "ptp": ("veth",),
+    "vlan": ("vlan",),
 }
 
 

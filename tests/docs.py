@@ -111,12 +111,10 @@ def _meaning(doc: fields.FieldDoc) -> str:
 
 
 def driver_list() -> str:
-    """Which drivers exist and which are only names yet."""
+    """Which drivers exist."""
     network = fields.whole()["properties"]["networks"]["additionalProperties"]
     driver = network["properties"]["driver"]
-    later = driver["x-not-yet-values"]
-    now = ", ".join(_code(name) for name in driver["enum"] if name not in later)
-    return f"Drivers realised: {now}. Reserved, not realised yet: {', '.join(map(_code, later))}.\n"
+    return f"Drivers: {', '.join(map(_code, driver['enum']))}.\n"
 
 
 def _fenced(language: str, file: str) -> str:

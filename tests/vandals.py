@@ -107,7 +107,8 @@ def on_fake(kernel: FakeKernel, step: Step) -> None:
                 Link(netns=where, name=name, kind=Veth(peer=LinkRef(where, peer)), master=step.get("master"))
             )
         case {"add": "link", "name": name, "type": "vlan", "parent": parent, "id": number}:
-            kernel.put(Link(netns=where, name=name, kind=Vlan(parent=LinkRef(where, parent), id=number)))
+            tagged = Vlan(parent=LinkRef(where, parent), id=number, protocol="802.1Q")
+            kernel.put(Link(netns=where, name=name, kind=tagged))
         case {"add": "link", "name": name, "type": "ipvlan", "parent": parent, "mode": mode}:
             kind = Ipvlan(parent=LinkRef(where, parent), mode=mode, flag="bridge")
             kernel.put(Link(netns=where, name=name, kind=kind))

@@ -8,13 +8,31 @@ from types import MappingProxyType
 from ..plugins import installed
 from .bridge import BridgeDriver
 from .contract import Driver
+from .dummy import DummyDriver
+from .host import HostDriver
 from .ipvlan import IpvlanDriver
 from .macvlan import MacvlanDriver
+from .null import NullDriver
 from .overlay import OverlayDriver
 from .plugged import PluggedDriver
+from .ptp import PtpDriver
+from .vlan import VlanDriver
 
 registry: Mapping[str, Driver] = MappingProxyType(
-    {driver.name: driver for driver in (BridgeDriver(), MacvlanDriver(), IpvlanDriver(), OverlayDriver())}
+    {
+        driver.name: driver
+        for driver in (
+            BridgeDriver(),
+            MacvlanDriver(),
+            IpvlanDriver(),
+            VlanDriver(),
+            OverlayDriver(),
+            PtpDriver(),
+            DummyDriver(),
+            NullDriver(),
+            HostDriver(),
+        )
+    }
 )
 
 

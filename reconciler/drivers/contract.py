@@ -73,12 +73,14 @@ class Site:
 
     `host` is the host for which is compiled and `hosts` are all of them; None and empty for a topology of one machine.
     The members are those of all hosts; the namespace of one that is elsewhere means nothing here.
+    `namespaces` are those of the sandboxes in the order in which things are made in them.
     """
 
     owner: Owner
     members: Mapping[str, tuple[Member, ...]]
     host: str | None = None
     hosts: Mapping[str, Host] = field(default_factory=dict)
+    namespaces: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, network: Network) -> tuple[Member, ...]:
         """Everyone in `network`, in the order of the files."""

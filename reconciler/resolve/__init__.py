@@ -26,9 +26,11 @@ from .limits import check_ports
 from .linknames import check_host_names
 from .networks import Draft, drawn, read_networks
 from .overlays import check_gateways, fit_overlays
+from .pairs import check_pairs
 from .parents import check_parents
 from .ranges import RangeIndex
 from .sandboxes import SandboxDraft, check_host_settings, check_sharing, finish_sandbox, read_sandbox
+from .stacks import settle_stack
 
 __all__ = ["needs_pool", "places", "read_hosts", "refuse", "resolve"]
 
@@ -102,6 +104,7 @@ def _resolve(
         for part in slices(hosts, plain, placed)
         for one in (
             *check_parents(part.networks, part.sandboxes),
+            *check_pairs(part.networks, part.sandboxes),
             *check_ports([each for each in part.networks if each.name in settled], part.sandboxes),
             *check_host_names(name, part.networks, part.sandboxes),
         )
@@ -133,6 +136,7 @@ def _read_sandboxes(tree: Map, networks: dict[str, Draft], found: list[Diagnosti
         draft = read_sandbox(name, source, mark, hosts, found)
         for interface, endpoint, endpoint_mark in fields.sections(source, "endpoints"):
             draft.endpoints.append(reader.read(name, interface, endpoint, endpoint_mark))
+        settle_stack(draft, found)
         drafts.append(draft)
     if _may_have_more_endpoints(tree, drafts):
         for network in networks.values():

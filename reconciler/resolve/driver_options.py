@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from .. import plugins
 from ..errors import Diagnostic
-from ..options import BridgeOptions, Options, PluginOptions
+from ..options import BridgeOptions, DummyOptions, Options, PluginOptions, PtpOptions
 from ..plugins import Plugin
 from ..tree import Map
 from . import fields
@@ -17,18 +17,24 @@ from .bridge_options import read_bridge_options
 from .ipvlan_options import read_ipvlan_options
 from .macvlan_options import read_macvlan_options
 from .overlay_options import read_overlay_options
+from .stack_options import read_host_options, read_null_options
+from .vlan_options import read_vlan_options
 
 _Reader = Callable[[Map, list[Diagnostic]], Options]
 _READERS: Mapping[str, _Reader] = {
     "bridge": read_bridge_options,
     "macvlan": read_macvlan_options,
     "ipvlan": read_ipvlan_options,
+    "vlan": read_vlan_options,
+    "dummy": lambda _network, _found: DummyOptions(),
+    "null": read_null_options,
+    "host": read_host_options,
     "overlay": read_overlay_options,
 }
 
 
-def read_options(name: str, network: Map, found: list[Diagnostic]) -> Options:
-    """The options of one network; those of a driver that is not realised are a diagnostic.
+def read_options(name: str, network: Map, members: int, found: list[Diagnostic]) -> Options:
+    """The options of one network with so many endpoints; those of a driver that is not realised are a diagnostic.
 
     Options of which a mistake hides a part say nothing for certain, so nothing is said about the others either.
     """
@@ -39,6 +45,8 @@ def read_options(name: str, network: Map, found: list[Diagnostic]) -> Options:
     driver = fields.text(network, "driver") or "bridge"
     if reader := _READERS.get(driver):
         return reader(network, found)
+    if driver == "ptp":
+        return PtpOptions(host_end=members == 1)
     if (plugin := plugins.installed().get(driver)) is not None:
         return _plugged(plugin, network, found)
     message = f"network '{name}': driver '{driver}' is not realised by this version"

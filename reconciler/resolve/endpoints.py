@@ -88,7 +88,7 @@ class Reader:
         """One endpoint; its explicit addresses are claimed afterwards."""
         draft = EndpointDraft(sandbox, name, mark, source, self._network(sandbox, name, source, mark))
         before = len(self._found)
-        if draft.network is not None:
+        if draft.network is not None and draft.network.options.traits.links:
             self._read_addresses(draft, draft.network)
         draft.broken = draft.network is None or draft.network.broken or len(self._found) > before
         if fields.has_gap(source, "addresses"):

@@ -17,6 +17,7 @@ from ..tree import Map
 from . import fields
 from .addresses import Fault, listed, parse_address, parse_network, parse_subnet
 from .driver_options import read_options
+from .pairs import members
 from .pools import exhausted, read_pools
 
 MIN_V6_MTU = 1280
@@ -108,8 +109,10 @@ def read_networks(
     tree: Map, topology: str, leases: Leases, taken: Sequence[IPNetwork], found: list[Diagnostic]
 ) -> dict[str, Draft]:
     """Every network with its ledgers ready for explicit claims."""
+    joined = members(tree)
     drafts = {
-        name: _read(name, source, mark, found) for name, source, mark in fields.sections(tree, "networks")
+        name: _read(name, source, mark, joined.get(name, 0), found)
+        for name, source, mark in fields.sections(tree, "networks")
     }
     ranges = [one for draft in drafts.values() for one in draft.ranges]
     found += overlaps(ranges)
@@ -122,7 +125,7 @@ def read_networks(
                 _complete(draft, one, one.subnet, found)
         if fields.has_gap(draft.source, "subnets"):
             draft.broken = draft.unsettled = True
-        if not draft.options_are_known:
+        if not draft.options_are_known or (draft.driver == "ptp" and not joined):
             draft.unsettled = True
         _check_mtu(draft, found)
         _check_reserved(draft, found)
@@ -138,8 +141,8 @@ def drawn(drafts: Mapping[str, Draft]) -> dict[str, tuple[str, ...]]:
     return {name: subnets for name, subnets in result.items() if subnets}
 
 
-def _read(name: str, source: Map, mark: Mark, found: list[Diagnostic]) -> Draft:
-    draft = Draft(name, mark, source, read_options(name, source, found))
+def _read(name: str, source: Map, mark: Mark, joined: int, found: list[Diagnostic]) -> Draft:
+    draft = Draft(name, mark, source, read_options(name, source, joined, found))
     for place, item in enumerate(fields.maps(source, "subnets")):
         draft.ranges.append(_range(name, place, item, found))
     return draft
@@ -236,7 +239,8 @@ def _complete(draft: Draft, one: Range, subnet: IPNetwork, found: list[Diagnosti
         draft.unsettled = True
     if gateway is not None:
         if draft.options.traits.holds_gateway and draft.options_are_known:
-            ledger.claim(int(gateway), Holder(f"the gateway of network '{draft.name}'", gateway_mark))
+            who = "the gateway" if draft.options.traits.device else "the address of the host's end"
+            ledger.claim(int(gateway), Holder(f"{who} of network '{draft.name}'", gateway_mark))
         else:
             ledger.withhold(int(gateway))
     _reserve(draft, ledger, gateway, found)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..errors import Diagnostic, Mark
 from ..model import Network, Sandbox
-from ..options import BridgeOptions, IpvlanOptions, MacvlanOptions
+from ..options import BridgeOptions, IpvlanOptions, MacvlanOptions, VlanOptions
 from ..tree import Map
 from . import fields
 from .linknames import name_fault
@@ -32,6 +32,10 @@ def read_parent(source: Map, found: list[Diagnostic]) -> Parent:
     """The key `parent` of a network's options."""
     name = fields.text(source, "parent") or ""
     mark = source.value_mark("parent")
+    if not name:
+        hint = "write 'options: {parent: LINK}', with a link of the host"
+        found.append(Diagnostic("missing-key", "the network has no 'parent'", mark, hint))
+        return Parent(name, None)
     if fault := name_fault(name):
         found.append(fault.at(mark))
         return Parent(name, None)
@@ -55,8 +59,9 @@ class _Use(NamedTuple):
 
 def check_parents(networks: Iterable[Network], sandboxes: Iterable[Sandbox]) -> Iterator[Diagnostic]:
     """A diagnostic for each network that cannot have the parent because of one before it, or of its own endpoints."""
-    networks = list(networks)
+    networks = [network for network in networks if _is_complete(network)]
     yield from _crowded(networks, sandboxes)
+    yield from _same_vlan(networks)
     first: dict[str, _Use] = {}
     for network in networks:
         for parent, use in _uses(network):
@@ -67,13 +72,17 @@ def check_parents(networks: Iterable[Network], sandboxes: Iterable[Sandbox]) -> 
                 yield Diagnostic("conflict", message, network.mark, hint, related)
 
 
+def _is_complete(network: Network) -> bool:
+    match network.options:
+        case MacvlanOptions() | IpvlanOptions() | VlanOptions() as options:
+            return bool(options.parent)
+        case _:
+            return True
+
+
 def _crowded(networks: Iterable[Network], sandboxes: Iterable[Sandbox]) -> Iterator[Diagnostic]:
-    """Networks in mode passthru with a second endpoint."""
-    alone = {
-        network.name
-        for network in networks
-        if isinstance(network.options, MacvlanOptions) and network.options.mode == "passthru"
-    }
+    """Networks that one endpoint has to itself, with a second one."""
+    alone = {network.name: hint for network in networks if (hint := _room_for_one(network))}
     held: dict[str, tuple[str, Mark]] = {}
     for sandbox in sandboxes:
         for endpoint in sandbox.endpoints:
@@ -83,10 +92,46 @@ def _crowded(networks: Iterable[Network], sandboxes: Iterable[Sandbox]) -> Itera
             if earlier := held.get(endpoint.network):
                 message = f"'{title}' joins network '{endpoint.network}', which '{earlier[0]}' has to itself"
                 related = ((f"'{earlier[0]}' is here", earlier[1]),)
-                hint = "mode passthru has room for one endpoint; choose another mode"
-                yield Diagnostic("conflict", message, endpoint.mark, hint, related)
+                yield Diagnostic("conflict", message, endpoint.mark, alone[endpoint.network], related)
             else:
                 held[endpoint.network] = (title, endpoint.mark)
+
+
+def _room_for_one(network: Network) -> str | None:
+    """What to do instead, for a network that takes a single endpoint on a host."""
+    match network.options:
+        case MacvlanOptions(mode="passthru"):
+            return "mode passthru has room for one endpoint; choose another mode"
+        case VlanOptions(parent=parent, id=number):
+            return f"a VLAN link is one endpoint; for several use macvlan or ipvlan with 'parent: {parent}.{number}'"
+        case _:
+            return None
+
+
+def _same_vlan(networks: Iterable[Network]) -> Iterator[Diagnostic]:
+    """Networks that need a VLAN of a link that another one has for its endpoint."""
+    first: dict[tuple[str, int, str], tuple[Network, bool]] = {}
+    for network in networks:
+        for vlan, alone in _vlans(network):
+            earlier, had_alone = first.setdefault(vlan, (network, alone))
+            if earlier is not network and (alone or had_alone):
+                parent, number, _ = vlan
+                message = (
+                    f"networks '{earlier.name}' and '{network.name}' both need VLAN {number} of '{parent}'"
+                )
+                hint = "the kernel has each VLAN of a link once; choose another number"
+                related = ((f"network '{earlier.name}' is here", earlier.mark),)
+                yield Diagnostic("conflict", message, network.mark, hint, related)
+
+
+def _vlans(network: Network) -> Iterator[tuple[tuple[str, int, str], bool]]:
+    """The VLANs of links of the host that a network needs, and whether it has that one to itself."""
+    match network.options:
+        case MacvlanOptions() | IpvlanOptions() | VlanOptions() as options if options.vlan is not None:
+            yield (options.parent.rpartition(".")[0], options.vlan, "802.1Q"), False
+    match network.options:
+        case VlanOptions(parent=parent, id=number, protocol=protocol):
+            yield (parent, number, protocol), True
 
 
 def _uses(network: Network) -> Iterator[tuple[str, _Use]]:

@@ -421,7 +421,7 @@ def test_topology_without_a_name() -> None:
 
 def test_driver_that_is_only_known_by_name() -> None:
     """A driver that this version does not realise is named with its line, whatever the schema said."""
-    tree = parse(b"name: lab\nnetworks:\n  a: {driver: ptp, subnets: []}\n", "lab.yaml")
+    tree = parse(b"name: lab\nnetworks:\n  a: {driver: tunnel, subnets: []}\n", "lab.yaml")
     with pytest.raises(TopologyError) as caught:
         resolve(tree, name_mark=None, files=(), leases=Leases())
     assert [(one.code, str(one.mark)) for one in caught.value.diagnostics] == [("not-yet", "lab.yaml:3:15")]

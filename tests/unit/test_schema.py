@@ -177,7 +177,17 @@ def test_messages_point_at_key_or_value() -> None:
             "networks.*.driver",
             {
                 "default": "bridge",
-                "allowed": ("bridge", "macvlan", "ipvlan", "overlay", "null", "host", "ptp"),
+                "allowed": (
+                    "bridge",
+                    "macvlan",
+                    "ipvlan",
+                    "vlan",
+                    "overlay",
+                    "ptp",
+                    "dummy",
+                    "null",
+                    "host",
+                ),
             },
         ),
         ("networks.*.options.stp", {"type": "true or false", "default": None}),
