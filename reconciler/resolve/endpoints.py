@@ -31,7 +31,8 @@ class EndpointDraft:
     """An endpoint on its way. `own` are addresses in subnets of its network, `extra` all others, `wants` what is missing.
 
     `broken` says that something of it was wrong, so that nothing is concluded from what it lacks; `guessed` that its
-    automatic addresses may become others, so that nothing is concluded from what they are.
+    automatic addresses may become others, so that nothing is concluded from what they are; `hides_addresses` that a mistake hides a
+    declared one.
     """
 
     sandbox: str
@@ -47,6 +48,7 @@ class EndpointDraft:
     settings: list[Setting] = field(default_factory=list)
     broken: bool = False
     guessed: bool = False
+    hides_addresses: bool = False
 
     @property
     def key(self) -> str:
@@ -64,6 +66,11 @@ class EndpointDraft:
         if not self.guessed:
             return self.addresses
         return tuple(each for each in self.addresses if str(each.ip) not in self.leased)
+
+    @property
+    def guessed_addresses(self) -> set[IPAddress]:
+        """Those that it may lose to somebody else when mistakes are mended."""
+        return {each.ip for each in self.addresses} - {each.ip for each in self.certain_addresses}
 
 
 class Reader:
@@ -87,11 +94,12 @@ class Reader:
     def read(self, sandbox: str, name: str, source: Map, mark: Mark) -> EndpointDraft:
         """One endpoint; its explicit addresses are claimed afterwards."""
         draft = EndpointDraft(sandbox, name, mark, source, self._network(sandbox, name, source, mark))
+        draft.hides_addresses = fields.has_gap(source, "addresses")
         before = len(self._found)
         if draft.network is not None and draft.network.options.traits.links:
             self._read_addresses(draft, draft.network)
         draft.broken = draft.network is None or draft.network.broken or len(self._found) > before
-        if fields.has_gap(source, "addresses"):
+        if draft.hides_addresses:
             draft.broken = True
             if draft.network is not None:
                 draft.network.unsettled = True
@@ -145,7 +153,7 @@ class Reader:
                 version = self._text(draft, network, item, mark)
             if version:
                 covered.add(version)
-        if not listed_none and not fields.has_gap(draft.source, "addresses"):
+        if not listed_none and not draft.hides_addresses:
             missing = sorted(network.families() - covered)
             draft.wants = [Want(draft.key, version) for version in missing]
 

@@ -24,8 +24,10 @@ def unknown(source: Map, *keys: str) -> bool:
 
 
 def has_gap(source: Map, key: str) -> bool:
-    """Whether something in the map or list under `key`, or one level below, is hidden by a mistake."""
+    """Whether something in the map or list under `key`, or in a list one level below, is hidden by a mistake."""
     value = source.get(key)
+    if not value:  # asked several times for every endpoint
+        return False
     if isinstance(value, Map):
         return any(each is UNKNOWN or (isinstance(each, Seq) and UNKNOWN in each) for each in value.values())
     return UNKNOWN in value if isinstance(value, Seq) else value is UNKNOWN

@@ -39,10 +39,10 @@ def finish_endpoints(
             mac = derive_mac(topology, draft.sandbox, draft.name, network, [each.ip for each in addresses])
             if draft.network is not None and not draft.guessed and not fields.unknown(draft.source, "mac"):
                 macs.derive(draft.network, mac, draft.key, draft.mark)
-        _check_mtu(draft, draft.certain_addresses, found)
-        _check_ipv6_stays(draft, draft.certain_addresses, found)
+        certain = draft.certain_addresses if draft.guessed else addresses
+        _check_mtu(draft, certain, found)
+        _check_ipv6_stays(draft, certain, found)
         where = _where(draft)
-        limited, impaired = (_shape_is_known(draft, key) for key in ("bandwidth", "impair"))
         result.append(
             Endpoint(
                 name=draft.name,
@@ -53,8 +53,8 @@ def finish_endpoints(
                 gateway_priority=fields.number(draft.source, "gateway_priority") or 0,
                 sysctls={setting.path: setting.value for setting in draft.settings},
                 mark=draft.mark,
-                bandwidth=read_bandwidth(draft.source, where, found) if limited else None,
-                impairment=read_impairment(draft.source, where, found) if impaired else None,
+                bandwidth=read_bandwidth(draft.source, where, found) if _has(draft, "bandwidth") else None,
+                impairment=read_impairment(draft.source, where, found) if _has(draft, "impair") else None,
             )
         )
     return result
@@ -68,12 +68,12 @@ def _no_mac(draft: EndpointDraft, network: Draft) -> Diagnostic:
     return Diagnostic("conflict", message, draft.source.key_mark("mac"), hint, related)
 
 
-def _shape_is_known(draft: EndpointDraft, key: str) -> bool:
-    """Whether no mistake hides a part of `bandwidth` or `impair`, or what they are held against."""
+def _has(draft: EndpointDraft, key: str) -> bool:
+    """Whether there is a `bandwidth` or `impair`, and no mistake hides a part of it or what it is held against."""
     source, network = draft.source, draft.network
-    if fields.unknown(source, key, "network", "mtu") or fields.has_gap(source, key):
+    if key not in source or fields.unknown(source, key, "network", "mtu") or fields.has_gap(source, key):
         return False
-    return network is None or (network.options_are_known and not fields.unknown(network.source, "mtu"))
+    return network is None or (network.options_are_known and network.mtu_is_known)
 
 
 def _where(draft: EndpointDraft) -> Where:

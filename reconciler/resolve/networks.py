@@ -39,7 +39,8 @@ class Range:
 class Draft:
     """A network on its way: what is known of it, and one ledger for each usable range.
 
-    `broken` says that some range was wrong, so that nothing is concluded from its absence; `unsettled` that nobody can
+    `options_are_known` says that no mistake hides the driver or one of its options, and with them what the driver does,
+    `mtu_is_known` the same of the MTU. `broken` says that some range was wrong, so that nothing is concluded from its absence; `unsettled` that nobody can
     tell which automatic addresses its endpoints get, because a mistake hides a part of the network or an endpoint.
     `tunnel_mtu` is what fits into a tunnel, where nothing else is declared.
     """
@@ -51,14 +52,11 @@ class Draft:
     ranges: list[Range] = field(default_factory=list)
     ledgers: list[Ledger] = field(default_factory=list)
     subnets: list[Subnet] = field(default_factory=list)
+    options_are_known: bool = True
+    mtu_is_known: bool = True
     broken: bool = False
     unsettled: bool = False
     tunnel_mtu: int | None = None
-
-    @property
-    def options_are_known(self) -> bool:
-        """Whether no mistake hides the driver or one of its options, and with them what the driver does."""
-        return not fields.unknown(self.source, "driver") and not fields.has_gap(self.source, "options")
 
     @property
     def driver(self) -> str:
@@ -143,6 +141,8 @@ def drawn(drafts: Mapping[str, Draft]) -> dict[str, tuple[str, ...]]:
 
 def _read(name: str, source: Map, mark: Mark, joined: int, found: list[Diagnostic]) -> Draft:
     draft = Draft(name, mark, source, read_options(name, source, joined, found))
+    draft.options_are_known = not fields.unknown(source, "driver") and not fields.has_gap(source, "options")
+    draft.mtu_is_known = not fields.unknown(source, "mtu")
     for place, item in enumerate(fields.maps(source, "subnets")):
         draft.ranges.append(_range(name, place, item, found))
     return draft

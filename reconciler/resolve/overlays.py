@@ -52,7 +52,7 @@ def fit_overlays(
         if draft.options.vni is None:
             number = vnis.get(draft.name) or derive_vni(topology, draft.name)
             draft.options = replace(draft.options, vni=number, dealt=True)
-        if told:
+        if told and draft.mtu_is_known:
             _fit_mtu(draft, told, found)
     found += _same_number(overlays)
 

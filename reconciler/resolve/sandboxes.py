@@ -80,20 +80,14 @@ def finish_sandbox(
     found: list[Diagnostic],
 ) -> Sandbox:
     """The sandbox as the model has it."""
-    more = fields.has_gap(draft.source, "endpoints")
+    more = fields.may_have_more(draft.source, "endpoints")
     given = draft.kind is not SandboxKind.MADE or not draft.kind_is_known or more
     broken = any(endpoint.broken for endpoint in draft.endpoints)
     interfaces = None if given else [endpoint.name for endpoint in endpoints]
     draft.settings = sandbox_settings(draft.source, interfaces, found)
     _check_settings(draft, found)
     at_home = bridge_addresses if draft.kind is SandboxKind.HOST else frozenset()
-    guessed = frozenset(
-        each.ip
-        for one in draft.endpoints
-        if one.guessed
-        for each in one.addresses
-        if str(each.ip) in one.leased
-    )
+    guessed = frozenset(ip for one in draft.endpoints if one.guessed for ip in one.guessed_addresses)
     reach = Reach(endpoints, at_home, guessed, open_ended=given or broken)
     routes = read_routes(draft.source, reach, found)
     willing = [

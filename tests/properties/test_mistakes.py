@@ -191,7 +191,9 @@ def stray(topology: Topology, random: Random) -> None:
 
 def _is_endpoints(holder: Topology, topology: Topology) -> bool:
     """Whether every text with a fitting name is an endpoint there, and so no mistake of form."""
-    sandboxes = topology.get("sandboxes", {})
+    sandboxes = topology.get("sandboxes")
+    if not isinstance(sandboxes, dict):
+        return False
     return any(holder is each.get("endpoints") for each in sandboxes.values() if isinstance(each, dict))
 
 
