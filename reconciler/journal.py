@@ -50,12 +50,9 @@ class Journal:
                 "event": "batch",
                 "creates": [change.key for change in changes if change.before is None],
                 "changes": [
-                    [
-                        change.action.value,
-                        change.key,
-                        None if change.before is None else serial.to_data(change.before),
-                    ]
+                    [change.action.value, change.key, serial.to_data(change.before)]
                     for change in changes
+                    if change.before is not None
                 ],
             }
         )

@@ -380,11 +380,11 @@ class _Planner:
     # -- the result --------------------------------------------------------------------------------------------
 
     def result(self) -> Plan:
-        creation = order.Creation(self.desired)
         deletes = sorted(self.deletes.values(), key=lambda change: order.deletion(change.object))
-        rest = sorted(
-            [*self.creates.values(), *self.updates.values()], key=lambda change: creation.of(change.object)
-        )
+        rest = [*self.creates.values(), *self.updates.values()]
+        if rest:
+            creation = order.Creation(self.desired)
+            rest.sort(key=lambda change: creation.of(change.object))
         changes, withheld = self.possible([*self.effective(deletes), *rest])
         held: dict[Key, set[str]] = {}
         for change, cause in withheld:

@@ -135,5 +135,5 @@ def _entries(member: Member, vtep: str, tunnel: str, *, neighbours: bool) -> Ite
         return
     yield FdbEntry(netns=HOST, link=tunnel, mac=mac, dst=vtep)
     if neighbours:
-        for address in member.endpoint.addresses:
-            yield Neighbour(netns=HOST, link=tunnel, address=str(address.ip), mac=mac)
+        for address in member.endpoint.addresses:  # as text: `.ip` makes a new object each time
+            yield Neighbour(netns=HOST, link=tunnel, address=str(address).partition("/")[0], mac=mac)

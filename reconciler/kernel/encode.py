@@ -64,6 +64,10 @@ class Lookup(Protocol):
 def messages(change: Change, lookup: Lookup) -> list[Message]:
     """The messages that carry out `change`, to be sent together and in order."""
     match change.action, change.object:
+        case action, FdbEntry() as entry:  # first, because there are ten thousands of these two
+            return [_forwarding(entry, action, lookup)]
+        case action, Neighbour() as neighbour:
+            return [_neighbour(neighbour, action, lookup)]
         case Action.CREATE, Link() as link:
             return _create_link(link, lookup)
         case Action.UPDATE, Link() as link:
@@ -80,10 +84,6 @@ def messages(change: Change, lookup: Lookup) -> list[Message]:
             return [_route(route, action, lookup)]
         case action, Qdisc() as held:
             return [_qdisc(held, action, lookup.index(held.link))]
-        case action, FdbEntry() as entry:
-            return [_forwarding(entry, action, lookup)]
-        case action, Neighbour() as neighbour:
-            return [_neighbour(neighbour, action, lookup)]
         case action, other:
             raise KernelError(f"no way to {action.value} a {other.kind_name} by netlink", errno=95)
 

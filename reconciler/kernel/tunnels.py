@@ -92,8 +92,12 @@ def _parts(reply: Reply) -> tuple[str, bytes, bool]:
             break
         if kind == wire.NDA_LLADDR:
             mac = buffer[start + 4 : stop].hex(":")
+            if address:
+                break  # a bridge's entry has no address, and the rest is times
         elif kind == wire.NDA_DST:
             address = buffer[start + 4 : stop]
+            if mac:
+                break
         elif kind == wire.NDA_MASTER:
             in_bridge = True
         start = (stop + 3) & ~3

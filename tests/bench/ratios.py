@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.bench.shapes import NAME, Shape
+from tests.bench.tunnels import DEVICE, HERE, HOSTS, PARSE_AND_READ, READ, SEND, VTEP, Tunnels
 from tests.world import World, refusal
 
 RECONCILER = (sys.executable, "-m", "reconciler")
@@ -202,6 +203,57 @@ def validation(plan: Plan, table: Table) -> None:
     table.line(f"validate {shape.size} endpoints (CPU), against parsing the YAML in C", "validate", "parse")
 
 
+def tunnels(plan: Plan, table: Table) -> None:
+    """Apply of 10,000 endpoints on other hosts, and a plan that finds nothing to do."""
+    shape = Tunnels(max(HOSTS, round(10_000 * plan.scale)))
+    for _ in range(plan.rounds):
+        with World() as world:
+            file = str(world.write("bench.yaml", shape.topology()))
+            world.run("ip", "addr", "add", f"{VTEP}/32", "dev", "lo")
+            if plan.ours:
+                table.add("tunnel apply", _ours(world, "apply", file, "--host", HERE, "--yes").wall)
+                table.add("tunnel plan", _ours(world, "plan", file, "--host", HERE).wall)
+                files = _ours(world, "validate", file).wall
+                table.add("tunnel look", table.values["tunnel plan"][-1] - files)
+                table.add("tunnel read", _measured(world, sys.executable, "-c", READ).wall)
+                table.add(
+                    "tunnel parse and read",
+                    _measured(world, sys.executable, "-c", PARSE_AND_READ, file).wall,
+                )
+        with World() as world:
+            file = str(world.write("bench.yaml", shape.topology()))
+            kind = (
+                "type",
+                "vxlan",
+                "id",
+                "7",
+                "local",
+                "127.0.0.1",
+                "dstport",
+                "4789",
+                "nolearning",
+                "proxy",
+            )
+            world.run("ip", "link", "add", DEVICE, "up", *kind)
+            table.add("tunnel send", _measured(world, sys.executable, "-c", SEND, file).wall)
+    size = f"{shape.size:,} endpoints on other hosts"
+    table.line(
+        f"apply {size}, against reading the file in C and sending packed messages",
+        "tunnel apply",
+        "tunnel send",
+    )
+    table.line(
+        "a plan that finds nothing to do, against reading file and tables with other tools",
+        "tunnel plan",
+        "tunnel parse and read",
+    )
+    table.line(
+        "what that plan takes beyond `validate`, against `bridge -j fdb` and `ip -j neigh` alone",
+        "tunnel look",
+        "tunnel read",
+    )
+
+
 def start(plan: Plan, table: Table) -> None:
     """What `--help` costs beyond starting Python."""
     with World() as world:
@@ -219,6 +271,7 @@ PARTS: Mapping[str, Callable[[Plan, Table], None]] = {
     "lifecycle": lifecycle,
     "growth": growth,
     "memory": memory,
+    "tunnels": tunnels,
 }
 
 
