@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sized
 from functools import cache
 from typing import Any
 
-from .fields import Schema, whole
+from .fields import Schema, option_schemas, whole
 
 Accepts = Callable[[Any], bool]
 
@@ -64,9 +64,14 @@ def items_of(data: Mapping[str, object], section: str) -> Iterator[tuple[str, ob
 
 
 def for_driver(network: object, driver: str) -> object:
-    """A network without the options of a driver that another file names; there it is said that the driver is to come."""
+    """A network as one of the driver that another file or the defaults give it, so that its options are held to that.
+
+    Options of a driver that nobody knows are left out: that is said where the driver is named.
+    """
     if driver == "bridge" or not isinstance(network, dict) or "driver" in network:
         return network
+    if driver in option_schemas():
+        return {**network, "driver": driver}
     return {key: value for key, value in network.items() if key != "options"}
 
 

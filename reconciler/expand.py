@@ -225,6 +225,8 @@ def _hosts(merged: Map) -> Map:
 
 def _networks(merged: Map) -> Map:
     general = _map_of(_map_of(merged, "defaults"), "network")
+    general_driver = general.get("driver", "bridge")
+    others = only(general, [key for key in general if key != "options"])  # which are those of one driver
     declared = _map_of(merged, "networks")
     result = Map(declared.mark)
     for name, value in declared.items():
@@ -233,8 +235,9 @@ def _networks(merged: Map) -> Map:
             result[REST] = UNKNOWN
             continue
         own = _long(value, mark)
-        usual, built_in = general, _NETWORK_BUILT_IN
-        if own.get("driver", general.get("driver")) in _WITHOUT_LINKS:
+        driver = own.get("driver", general_driver)
+        usual, built_in = general if driver == general_driver else others, _NETWORK_BUILT_IN
+        if driver in _WITHOUT_LINKS:
             usual, built_in = only(general, ("driver", "labels")), _LINKLESS_BUILT_IN
         network = _ordered(below(usual, own), mark, _NETWORK, built_in)
         if "subnets" in network.marks:

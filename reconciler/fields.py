@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,12 +30,19 @@ _WORDS = {
     "object": "a map",
     "array": "a list",
 }
+_DEFAULT_DRIVER = "bridge"
+_NETWORK = ("networks", "*")
+_OPTIONS = ((*_NETWORK, "options"), ("defaults", "network", "options"))
+_OF_NETWORKS = (_NETWORK, ("defaults", "network"), *_OPTIONS)
 _MANY = {"a map": "maps", "a list": "lists", "a whole number": "whole numbers", "a number": "numbers"}
 
 
 @dataclass(frozen=True, slots=True)
 class FieldDoc:
-    """What `explain` shows of one field. `children` are (name, first sentence); `allowed` lists the only valid values."""
+    """What `explain` shows of one field. `children` are (name, first sentence); `allowed` lists the only valid values.
+
+    Of an option, `drivers` are those that have it; `others` is what the field is for other drivers.
+    """
 
     path: str
     type: str
@@ -47,6 +54,8 @@ class FieldDoc:
     children: tuple[tuple[str, str], ...] = ()
     required: tuple[str, ...] = ()
     not_yet: bool = False
+    drivers: tuple[str, ...] = ()
+    others: tuple[FieldDoc, ...] = ()
 
 
 @cache
@@ -86,19 +95,46 @@ def whole() -> Schema:
     return dict(inline(schema))
 
 
-def describe(path: str) -> FieldDoc:
+def describe(path: str, driver: str | None = None) -> FieldDoc:
     """The documentation of a field such as `networks.*.subnets`; any name may stand for `*`, "" is the whole file.
 
-    Raises UsageError with the nearest name when there is no such field.
+    Of `options` it tells what each driver has, or only `driver`; with "" what all have in common. Raises UsageError with the nearest name when there is
+    no such field.
     """
     parts = [part for part in path.replace("[]", ".*").split(".") if part]
+    if driver is not None or not _is_of_options(parts):
+        return _described(path, parts, _DEFAULT_DRIVER if driver is None else driver)
+    of_all = option_schemas()
+    having = [name for name, options in of_all.items() if parts[3:4] == [] or parts[3] in _keys([options])]
+    if not having:
+        raise _no_such_field(path, list(of_all.values()), parts[3], parts[:3])
+    return _of_drivers({name: _described(path, parts, name) for name in having})
+
+
+def _is_of_options(parts: Sequence[str]) -> bool:
+    return parts[2:3] == ["options"] and (parts[0] == "networks" or parts[:2] == ["defaults", "network"])
+
+
+def _described(path: str, parts: list[str], driver: str) -> FieldDoc:
     nodes = [whole()]
     for index, part in enumerate(parts):
-        below = _step(nodes, part)
+        below = _step(nodes, part, driver)
         if not below:
             raise _no_such_field(path, nodes, part, parts[:index])
         nodes = below
+    if len(parts) == 3 and _is_of_options(parts):
+        nodes = nodes[1:] or nodes  # what the driver says of its options, not what is said of all
     return _field_doc(path, nodes)
+
+
+def _of_drivers(docs: Mapping[str, FieldDoc]) -> FieldDoc:
+    """One document of what several drivers have, what they have alike said once."""
+    alike: dict[FieldDoc, list[str]] = {}
+    for name, doc in docs.items():
+        alike.setdefault(doc, []).append(name)
+    (first, names), *rest = alike.items()
+    others = tuple(replace(doc, drivers=tuple(names)) for doc, names in rest)
+    return replace(first, drivers=tuple(names), others=others)
 
 
 def type_words(types: str | Sequence[str]) -> str:
@@ -131,6 +167,21 @@ def dotted(place: Place) -> str:
     return "".join(parts).removeprefix(".")
 
 
+@cache
+def option_schemas() -> dict[str, Schema]:
+    """The schema of `options` for each driver, in the order of the file's description."""
+    return {name: then["properties"]["options"] for name, then in _branches(_nodes(_NETWORK)[0])}
+
+
+def _owners(key: str) -> list[str]:
+    """The drivers that have an option of that name."""
+    return [name for name, options in option_schemas().items() if key in options.get("properties", {})]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+
+
 class KeyGuess(NamedTuple):
     """What an unknown key is about: `meant` is its right name on this level, `elsewhere` that another level knows it."""
 
@@ -139,17 +190,25 @@ class KeyGuess(NamedTuple):
     elsewhere: bool = False
 
 
-def guess_key(place: Place, data: Map) -> KeyGuess:
-    """What to do about an unknown key: its name here, a typing mistake, or the level where it belongs."""
+def guess_key(place: Place, data: Map, driver: str = _DEFAULT_DRIVER) -> KeyGuess:
+    """What to do about an unknown key: its name here, a typing mistake, or the level or driver where it belongs.
+
+    `driver` is that of the network, where the place is in one.
+    """
     key = str(place[-1])
-    level = _level(place[:-1])
-    here = _keys(_nodes(level))
+    level = _level(place[:-1], driver)
+    here = _keys(_nodes(level, driver))
     close = [name for name, node in here.items() if key in node.get("x-also-known-as", ())]
     close = close or difflib.get_close_matches(key, here, 1, 0.8)
-    if not close and (where := _belongs(key, place[:-1], level, data)):
+    if not close and level in _OF_NETWORKS and (owners := _owners(key)) and driver not in owners:
+        hint = f"'{key}' is an option of the {_listed(owners)} driver{'s' if len(owners) > 1 else ''}"
+        return KeyGuess(f"{hint}, and '{place[1]}' has driver {driver}" if level[0] == "networks" else hint)
+    if not close and (where := _belongs(key, place[:-1], level, data, driver)):
         return KeyGuess(f"'{key}' belongs {where}", elsewhere=True)
     if close := close or difflib.get_close_matches(key, here, 1, 0.6):
         return KeyGuess(f"did you mean '{close[0]}'?", meant=close[0])
+    if not here:
+        return KeyGuess(f"driver {driver} has no options")
     return KeyGuess("known here: " + ", ".join(here))
 
 
@@ -159,22 +218,24 @@ def known_keys(*level: str) -> frozenset[str]:
     return frozenset(_keys(_nodes(level)))
 
 
-def _level(place: Place) -> tuple[str, ...]:
+def _level(place: Place, driver: str) -> tuple[str, ...]:
     """A place with names and positions replaced by '*'."""
     parts: list[str] = []
     for part in place:
-        is_key = isinstance(part, str) and part in _keys(_nodes(tuple(parts)))
+        is_key = isinstance(part, str) and part in _keys(_nodes(tuple(parts), driver))
         parts.append(str(part) if is_key else "*")
     return tuple(parts)
 
 
-def _belongs(key: str, place: Place, level: tuple[str, ...], data: Map) -> str | None:
+def _belongs(key: str, place: Place, level: tuple[str, ...], data: Map, driver: str) -> str | None:
     """'under endpoints.eth0': the level that knows the key, one below before related ones before others."""
     in_defaults = level[:1] == ("defaults",)
     levels = [
         known
-        for known in _levels()
-        if known != level and key in _keys(_nodes(known)) and (known[:1] == ("defaults",)) == in_defaults
+        for known in _levels(driver)
+        if known != level
+        and key in _keys(_nodes(known, driver))
+        and (known[:1] == ("defaults",)) == in_defaults
     ]
     if not levels:
         return None
@@ -188,7 +249,7 @@ def _belongs(key: str, place: Place, level: tuple[str, ...], data: Map) -> str |
     for index in range(common, len(best)):
         if best[index] != "*":
             names.append(best[index])
-        elif not any("items" in node for node in _nodes(best[:index])):
+        elif not any("items" in node for node in _nodes(best[:index], driver)):
             names.append(_first_name(data, tuple(names)) or "NAME")
     return "under " + dotted(tuple(names[common:] if common == len(level) else names))
 
@@ -209,12 +270,12 @@ def _first_name(data: Map, place: Place) -> str | None:
 
 
 @cache
-def _levels() -> tuple[tuple[str, ...], ...]:
-    """Every level of the file that has keys of its own, outermost first."""
+def _levels(driver: str) -> tuple[tuple[str, ...], ...]:
+    """Every level of the file that has keys of its own, outermost first; of options only those of one driver."""
     found: list[tuple[str, ...]] = []
     queue: list[tuple[str, ...]] = [()]
     for level in queue:
-        nodes = _nodes(level)
+        nodes = _nodes(level, driver)
         if keys := _keys(nodes):
             found.append(level)
             queue.extend((*level, key) for key in keys)
@@ -224,10 +285,10 @@ def _levels() -> tuple[tuple[str, ...], ...]:
 
 
 @cache
-def _nodes(level: tuple[str, ...]) -> tuple[Schema, ...]:
+def _nodes(level: tuple[str, ...], driver: str = _DEFAULT_DRIVER) -> tuple[Schema, ...]:
     nodes: Sequence[Schema] = (whole(),)
     for part in level:
-        nodes = _step(nodes, part)
+        nodes = _step(nodes, part, driver)
     return tuple(nodes)
 
 
@@ -237,7 +298,7 @@ def _branches(node: Schema) -> list[tuple[str, Schema]]:
 
 
 def _keys(nodes: Sequence[Schema]) -> Schema:
-    """The keys of a level with their schemas; of options only those of the default driver."""
+    """The keys of a level with their schemas."""
     keys: Schema = {}
     for node in nodes:
         for key, value in node.get("properties", {}).items():
@@ -251,18 +312,20 @@ def _free(node: Schema) -> Schema | None:
     return free if isinstance(free, dict) else None
 
 
-def _step(nodes: Sequence[Schema], part: str) -> list[Schema]:
-    """The schemas one level below; what a driver adds comes right after the general one, the default driver's first."""
+def _step(nodes: Sequence[Schema], part: str, driver: str) -> list[Schema]:
+    """The schemas one level below; what the driver adds comes right after the general one."""
     below: list[Schema] = []
     for node in nodes:
         free = _free(node)
         if part in node.get("properties", {}):
             below.append(node["properties"][part])
             below += [
-                then["properties"][part] for _, then in _branches(node)[:1] if part in then["properties"]
+                then["properties"][part]
+                for name, then in _branches(node)
+                if name == driver and part in then["properties"]
             ]
         elif "items" in node and free is not None and not (part == "*" or part.isdigit()):
-            below.extend(_step([free], part))
+            below.extend(_step([free], part, driver))
         elif free is not None:
             below.append(free)
     return below

@@ -60,11 +60,43 @@ def check(data: Map, *, override: bool = False, drivers: Mapping[str, str] | Non
     mistakes: dict[tuple[Place, str], ValidationError] = {}
     _collect(mistakes, whole_file, plain)
     for name, item in items_of(plain, "networks"):
-        _collect(mistakes, network, for_driver(item, (drivers or {}).get(name, "bridge")), "networks", name)
+        _collect(mistakes, network, for_driver(item, _driver(drivers, name)), "networks", name)
+        if isinstance(item, dict) and "driver" not in item:  # what is missing here, another file may have
+            mistakes = {
+                key: error
+                for key, error in mistakes.items()
+                if key[0] != ("networks", name, "options") or error.validator != "required"
+            }
     for name, item in items_of(plain, "sandboxes"):
         _collect(mistakes, sandbox, item, "sandboxes", name)
-    found = [_violation(error, data) for error in mistakes.values()]
+    found = [_violation(error, data, drivers) for error in mistakes.values()]
     return sorted(found, key=lambda each: each.diagnostic.sort_key())
+
+
+def _driver(drivers: Mapping[str, str] | None, network: str) -> str:
+    return (drivers or {}).get(network, "bridge")
+
+
+def _driver_at(place: Place, data: Map, drivers: Mapping[str, str] | None) -> str:
+    """The driver of the network that a place is in; that of the defaults for theirs."""
+    match place:
+        case ("networks", str(name), *_):
+            own = _at(data, place[:2])
+            named = own.get("driver") if isinstance(own, Map) else None
+            return named if isinstance(named, str) else _driver(drivers, name)
+        case ("defaults", "network", *_):
+            general = _at(data, place[:2])
+            named = general.get("driver") if isinstance(general, Map) else None
+            return named if isinstance(named, str) else "bridge"
+        case _:
+            return "bridge"
+
+
+def _at(data: Map, place: Place) -> object:
+    node: object = data
+    for part in place:
+        node = node.get(str(part)) if isinstance(node, Map) else None
+    return node
 
 
 def _without_nulls(data: Mapping[str, object]) -> dict[str, object]:
@@ -205,10 +237,10 @@ def _collect(
             mistakes[place, missing] = error
 
 
-def _violation(error: Any, data: Map) -> Violation:
+def _violation(error: Any, data: Map, drivers: Mapping[str, str] | None) -> Violation:
     place: Place = tuple(error.absolute_path)
     if error.validator == "additionalProperties":
-        guess = guess_key(place, data)
+        guess = guess_key(place, data, _driver_at(place, data, drivers))
         message = f"{shown(place[-1])} is not a known key{_inside(place[:-1])}"
         mistake = Diagnostic("unknown-key", message, _marks(data, place)[0], guess.hint)
         return Violation(place, error.validator, mistake, guess)

@@ -26,13 +26,14 @@ _BLOCK = re.compile(r"(<!-- made: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _EXAMPLE = re.compile(r"((?:```yaml[^\n]*\n(?:(?!```).*\n)*```\n+)+)```text\n(?:(?!```).*\n)*```")
 _FENCE = re.compile(r"```yaml([^\n]*)\n((?:(?!```).*\n)*)```")
 
+_OPTIONS = "networks.*.options"
 SECTIONS = (
     ("The whole file", ""),
     ("An entry of `pools`", "pools.*"),
     ("A host: `hosts.NAME`", "hosts.*"),
     ("A network: `networks.NAME`", "networks.*"),
     ("A subnet in long form: an entry of `subnets`", "networks.*.subnets.*"),
-    ("`options` of the bridge driver", "networks.*.options"),
+    *((f"`options` of the {driver} driver", f"{_OPTIONS}:{driver}") for driver in fields.option_schemas()),
     ("A sandbox: `sandboxes.NAME`", "sandboxes.*"),
     ("`host` of a sandbox in long form", "sandboxes.*.host"),
     ("An endpoint: `endpoints.INTERFACE` of a sandbox", "sandboxes.*.endpoints.*"),
@@ -81,15 +82,20 @@ def field_tables() -> str:
 
 
 def _section(title: str, path: str) -> str:
-    parent = fields.describe(path)
-    docs = {name: fields.describe(f"{path}.{name}" if path else name) for name, _ in parent.children}
+    path, _, driver = path.partition(":")
+    parent = fields.describe(path, driver or None)
+    docs = {
+        name: fields.describe(f"{path}.{name}" if path else name, "" if name == "options" else driver or None)
+        for name, _ in parent.children
+    }
     rows = (
         (_key(name, parent), doc.type, _code(doc.default), _meaning(doc))
         for name, doc in docs.items()
         if not doc.not_yet
     )
     lines = [f"### {title}", "", parent.description, ""]
-    lines += _table(("key", "value", "default", "meaning"), rows)
+    if docs:
+        lines += _table(("key", "value", "default", "meaning"), rows)
     if later := [f"`{name}`" for name, doc in docs.items() if doc.not_yet]:
         lines += ["", f"Reserved, not realised yet: {', '.join(later)}."]
     return "\n".join([*lines, ""])

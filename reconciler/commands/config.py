@@ -119,7 +119,8 @@ def _fields(level: _Level) -> list[str]:
     if level.path.rpartition(".")[2] in _NAMED:
         return []
     try:
-        return [name for name, _ in fields.describe(level.path).children if name != "*"]
+        doc = fields.describe(level.path)
+        return [name for each in (doc, *doc.others) for name, _ in each.children if name != "*"]
     except UsageError:  # a dot in a name is no step in the schema
         return []
 

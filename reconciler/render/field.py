@@ -12,9 +12,14 @@ if TYPE_CHECKING:
 
 
 def text(doc: FieldDoc, style: Style) -> str:
-    """Name and type, the description, what is allowed, and the fields below with a sentence each."""
+    """Name and type, the description, what is allowed, and the fields below with a sentence each; driver by driver."""
+    return "\n".join(_one(each, style) for each in (doc, *doc.others))
+
+
+def _one(doc: FieldDoc, style: Style) -> str:
     title = style.paint(safe(doc.path) or "the topology file", "bold")
-    lines = [f"{title}  {doc.type}"]
+    whose = f"  (driver {', '.join(safe(name) for name in doc.drivers)})" if doc.drivers else ""
+    lines = [f"{title}  {doc.type}{whose}"]
     if doc.not_yet:
         lines.append("  not realised by this version")
     lines += textwrap.wrap(doc.description, style.width - 2, initial_indent="  ", subsequent_indent="  ")

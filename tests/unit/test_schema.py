@@ -208,6 +208,18 @@ def test_describe(path: str, expected: dict[str, object]) -> None:
     assert {key: getattr(doc, key) for key in expected} == expected
 
 
+def test_describe_an_option() -> None:
+    """An option is told with the drivers that have it; where it means something else, that is told as well."""
+    mode, stp = schema.describe("networks.*.options.mode"), schema.describe("networks.lan.options.stp")
+    assert [(doc.drivers, doc.default) for doc in (mode, *mode.others)] == [
+        (("macvlan",), "bridge"),
+        (("ipvlan",), "l2"),
+    ]
+    assert (stp.drivers, stp.others) == (("bridge",), ())
+    options = schema.describe("networks.*.options")
+    assert {name for doc in (options, *options.others) for name in doc.drivers} >= {"bridge", "vlan", "ptp"}
+
+
 def test_describe_lists_what_is_below() -> None:
     """A level shows its keys with a sentence each, and free names show what stands below them."""
     top = dict(schema.describe("").children)
