@@ -20,6 +20,7 @@ from pathlib import Path
 
 from reconciler import cli, features, fields
 from reconciler.commands import arguments, excerpts
+from tests import driver_docs
 
 ROOT = Path(__file__).resolve().parent.parent
 _BLOCK = re.compile(r"(<!-- made: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -45,13 +46,24 @@ SECTIONS = (
 
 def pages() -> list[Path]:
     """Every page of documentation."""
-    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def made(text: str) -> str:
     """A page with everything that is made from the product made afresh."""
-    text = _BLOCK.sub(lambda match: f"{match[1]}{BLOCKS[match[2]]()}{match[3]}", text)
+    text = _BLOCK.sub(lambda match: f"{match[1]}{_block(match[2])}{match[3]}", text)
     return _EXAMPLE.sub(lambda match: f"{match[1]}```text\n{validated(_files(match[1]))}```", text)
+
+
+def _block(name: str) -> str:
+    kind, _, driver = name.partition("-of-")
+    match kind:
+        case "options" if driver:
+            return "\n".join([*_fields(f"{_OPTIONS}:{driver}"), ""])
+        case "example" if driver:
+            return _fenced("yaml", str(driver_docs.example(driver).relative_to(ROOT)))
+        case _:
+            return BLOCKS[name]()
 
 
 # ------------------------------------------------------------------------------------------------------ the examples
@@ -82,6 +94,11 @@ def field_tables() -> str:
 
 
 def _section(title: str, path: str) -> str:
+    return "\n".join([f"### {title}", "", *_fields(path), ""])
+
+
+def _fields(path: str) -> list[str]:
+    """A map in words, and a table of its keys."""
     path, _, driver = path.partition(":")
     parent = fields.describe(path, driver or None)
     docs = {
@@ -93,12 +110,12 @@ def _section(title: str, path: str) -> str:
         for name, doc in docs.items()
         if not doc.not_yet
     )
-    lines = [f"### {title}", "", parent.description, ""]
+    lines = [parent.description]
     if docs:
-        lines += _table(("key", "value", "default", "meaning"), rows)
+        lines += ["", *_table(("key", "value", "default", "meaning"), rows)]
     if later := [f"`{name}`" for name, doc in docs.items() if doc.not_yet]:
         lines += ["", f"Reserved, not realised yet: {', '.join(later)}."]
-    return "\n".join([*lines, ""])
+    return lines
 
 
 def _key(name: str, parent: fields.FieldDoc) -> str:
@@ -182,6 +199,9 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "commands": command_table,
     "features": feature_table,
     "modules": module_table,
+    "in-place": lambda: "\n".join(
+        [*_table(("link", "attribute", "a change of it"), driver_docs.in_place_rows()), ""]
+    ),
     "plugin-project": lambda: _fenced("toml", "tests/plugin/pyproject.toml"),
     "plugin-module": lambda: _fenced("python", "tests/plugin/reconciler_routed.py"),
 }

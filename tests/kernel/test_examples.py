@@ -15,16 +15,55 @@ EXAMPLES = sorted((ROOT / "topologies").glob("*.yaml"))
 
 @dataclass(frozen=True)
 class Reach:
-    """Who reaches what: (sandbox, address), and which sandboxes have a default route by family."""
+    """Who reaches what: (sandbox, address), and which sandboxes have a default route by family.
+
+    `wire` is an address on the other end of eth1, for examples that stand on such a link; "" is an end without one.
+    """
 
     pings: tuple[tuple[str, str], ...] = ()
     silent: tuple[tuple[str, str], ...] = ()
     default_v4: tuple[str, ...] = ()
     default_v6: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    wire: str | None = None
 
 
 EXPECTED = {
+    "macvlan": Reach(
+        pings=(("left", "10.30.0.11"), ("right", "10.30.0.250"), ("right", "10.30.0.254")),
+        default_v4=("left", "right"),
+        needs=("macvlan",),
+        wire="10.30.0.254/24",
+    ),
+    "ipvlan": Reach(
+        pings=(("left", "10.32.0.10"), ("right", "10.31.0.10"), ("left", "fd00:32::10")),
+        default_v4=("left", "right"),
+        default_v6=("left", "right"),
+        needs=("ipvlan",),
+        wire="",
+    ),
+    "vlan": Reach(
+        pings=(("router", "10.50.0.1"), ("router", "10.51.0.1")),
+        silent=(("router", "10.50.0.9"),),
+        needs=("vlan",),
+        wire="",
+    ),
+    "ptp": Reach(
+        pings=(("left", "10.70.0.1"), ("left", "10.72.0.0"), ("right", "10.72.0.0")),
+        default_v4=("left", "right"),
+        needs=("veth",),
+    ),
+    "dummy": Reach(
+        pings=(("client", "10.60.0.1"),),
+        silent=(("client", "10.60.0.2"),),
+        needs=("dummy", "veth"),
+    ),
+    "null": Reach(
+        pings=(("vault", "127.0.0.1"), ("web", "10.10.0.1")),
+        silent=(("vault", "10.10.0.2"),),
+        default_v4=("web",),
+    ),
+    "host": Reach(pings=(("web", "10.10.0.1"),), default_v4=("web",)),
     "quickstart": Reach(
         pings=(("alice", "10.10.0.3"), ("carol", "10.10.0.2"), ("bob", "10.10.0.1")),
         default_v4=("alice", "bob", "carol"),
@@ -88,6 +127,8 @@ def test_every_example_is_expected_to_do_something() -> None:
 def test_example(world: World, path: Path) -> None:
     """Applied it gives the reachability that it describes; a second apply is silent; destroy leaves no trace."""
     name, reach = path.stem, EXPECTED[path.stem]
+    if reach.wire is not None:
+        lay_wire(world, reach.wire)
     decoys = world.decoys(name)
     clean = world.snapshot()
     world.reconciler("apply", path)
@@ -106,6 +147,17 @@ def test_example(world: World, path: Path) -> None:
     world.reconciler("destroy", path, "--yes")
     world.assert_unchanged(clean)
     decoys.check()
+
+
+def lay_wire(world: World, address: str) -> None:
+    """Link eth1 of the host, and what it is connected to."""
+    world.run(
+        "ip", "link", "add", "eth1", "address", "02:00:00:00:00:e1", "type", "veth", "peer", "name", "wire"
+    )
+    for name in ("eth1", "wire"):
+        world.run("ip", "link", "set", name, "up")
+    if address:
+        world.run("ip", "address", "add", address, "dev", "wire")
 
 
 def with_default(world: World, name: str, family: str) -> set[str]:
