@@ -145,7 +145,23 @@ def topologies(draw: st.DrawFn) -> Topology:
     free |= {f"192.0.2.{k}/32" for k in (1, 2, 3)}
     chosen = draw(st.lists(st.sampled_from(SANDBOXES), unique=True, max_size=3))
     sandboxes = {name: draw(_sandbox(name, networks, free)) for name in chosen}
+    for name, network in networks.items():
+        ends = [
+            each if isinstance(each, dict) else {}
+            for sandbox in sandboxes.values()
+            for each in sandbox.get("endpoints", {}).values()
+            if (each["network"] if isinstance(each, dict) else each) == name
+        ]
+        if driver := draw(st.sampled_from(_drivers(network, ends))):
+            networks[name] = {**network, "driver": driver, "options": {}}
     return {"name": "shop", "networks": networks, "sandboxes": sandboxes}
+
+
+def _drivers(network: Topology, ends: list[dict[str, Any]]) -> list[str | None]:
+    """The drivers that the network may as well have; None leaves it a bridge."""
+    if network.get("options") or any("ingress" in str(end) or "10mbit" in str(end) for end in ends):
+        return [None]
+    return [None, None, "dummy", *(["ptp"] if len(ends) <= 2 else [])]
 
 
 # ------------------------------------------------------------------------------------------------ the machine around
