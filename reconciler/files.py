@@ -65,8 +65,18 @@ def default_paths() -> tuple[str, ...]:
     )
 
 
-def read_bytes(file: str) -> bytes:
-    """The bytes of a file that may be a topology. Raises TopologyError for what is no regular file, or too large."""
+def below(path: str, roots: Sequence[str]) -> bool:
+    """Whether a path, links resolved, lies in one of some directories, whose names have no links in them."""
+    real = os.path.realpath(path)
+    return any(os.path.commonpath((root, real)) == root for root in roots)
+
+
+def read_bytes(file: str, roots: Sequence[str] | None = None) -> bytes:
+    """The bytes of a file that may be a topology. Raises TopologyError for what is no regular file, or too large.
+
+    With `roots`, also for what does not lie in one of these directories: it is the opened file that counts, so a link
+    that is swapped meanwhile does not help.
+    """
     if file == STDIN:
         data = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
     else:
@@ -77,6 +87,8 @@ def read_bytes(file: str) -> bytes:
             with open(descriptor, "rb") as opened:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     raise TopologyError([_unreadable(file, "it is not a regular file")])
+                if roots is not None and not below(_opened(descriptor, file), roots):
+                    raise TopologyError([_leads_away(file)])
                 data = opened.read(MAX_FILE_BYTES + 1)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "its name holds a NUL"
@@ -122,6 +134,18 @@ def _files_in(folder: str) -> list[str]:
 
 def _unreadable(file: str, reason: str) -> Diagnostic:
     return Diagnostic("unreadable", f"cannot read '{file}': {reason}", Mark(file, 1, 1, 2))
+
+
+def _opened(descriptor: int, file: str) -> str:
+    link = f"/proc/self/fd/{descriptor}"
+    return link if os.path.islink(link) else file  # without /proc, the name has to do
+
+
+def _leads_away(file: str) -> Diagnostic:
+    message = f"'{file}' is a link that leads out of the topology's directory"
+    return Diagnostic(
+        "unreadable", message, Mark(file, 1, 1, 2), "name the file that is meant instead of the link"
+    )
 
 
 def too_large(file: str) -> Diagnostic:

@@ -1,8 +1,8 @@
 """Which files make a topology: the ones that were named and the ones that those include, in layers.
 
 The first layer is what was named as the topology, each override is one more on top of it. Reads files, and is the only
-place that follows an `include`: relative, and only to files that lie, links resolved, below a directory that was named
-or the working directory. A topology that somebody else wrote must not make a privileged process read, and quote in
+place that follows an `include`. Whatever is read lies, links resolved, below a directory that was named (that of a file
+that was named counts) or the working directory. A topology that somebody else wrote must not make a privileged process read, and quote in
 its error messages, any file of the host.
 """
 
@@ -43,13 +43,15 @@ class Sources:
 
 def read(paths: Sequence[str], overrides: Sequence[str] = ()) -> Sources:
     """Every file of the topology. Raises UsageError when a named path names nothing."""
-    reader = _Reader([_root(path) for path in (*paths, *overrides)])
+    reader = _Reader([*(_root(path) for path in (*paths, *overrides)), os.path.realpath(".")])
     layers = [reader.layer(source.collect(paths))]
     layers += [reader.layer(source.collect([path])) for path in overrides]
     return Sources(tuple(layers), tuple(reader.files), reader.digest.hexdigest(), tuple(reader.mistakes))
 
 
 def _root(path: str) -> str:
+    if not os.path.lexists(path):  # a pattern, whose directory is the part without one
+        path = re.split(r"[*?\[]", path, maxsplit=1)[0]
     return os.path.realpath(path if os.path.isdir(path) else os.path.dirname(path) or ".")
 
 
@@ -85,7 +87,7 @@ class _Reader:
 
     def _file(self, name: str) -> Map | None:
         try:
-            content = source.read_bytes(name)
+            content = source.read_bytes(name, self.roots)
             self.total += len(content)
             if self.total > MAX_TOTAL_BYTES:
                 limit = MAX_TOTAL_BYTES // (1024 * 1024)
@@ -136,9 +138,7 @@ class _Reader:
     def _is_outside(self, path: str) -> bool:
         if "\0" in path:
             return False  # names nothing, which is said later
-        real = os.path.realpath(path)
-        roots = [*self.roots, os.path.realpath(".")]
-        return not any(os.path.commonpath((root, real)) == root for root in roots)
+        return not source.below(path, self.roots)
 
     def _refuse(self, message: str, mark: Mark, hint: str | None = None) -> None:
         self.mistakes.append(Diagnostic("include", message, mark, hint))

@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 from .errors import Diagnostic, Mark, TopologyError
-from .files import MAX_FILE_BYTES, STDIN, collect, default_paths, read_bytes, too_large
+from .files import MAX_FILE_BYTES, STDIN, below, collect, default_paths, read_bytes, too_large
 from .tree import Map, Seq
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "STDIN",
     "Map",
     "Seq",
+    "below",
     "collect",
     "default_paths",
     "dump",

@@ -1,7 +1,11 @@
-"""The lines of a topology file, for the excerpt under a diagnostic. Read again, since diagnostics are rare."""
+"""The lines of a topology file, for the excerpt under a diagnostic. Read again, since diagnostics are rare.
+
+What a link leads to is not quoted: it may be the very file that must not be read for whoever made the link.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cache
 
@@ -12,10 +16,10 @@ _BREAK = re.compile(r"\r\n|\r|\n")
 
 @cache
 def lines_of(file: str) -> tuple[str, ...] | None:
-    """The lines of a file, None when it cannot be read again."""
+    """The lines of a file, None when it cannot be read again, or is a link."""
     from .. import source
 
-    if file == source.STDIN:
+    if file == source.STDIN or os.path.islink(file):
         return None
     try:
         text = source.read_bytes(file).decode("utf-8-sig", "replace")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler import layers, source
+from reconciler.commands.excerpts import lines_of
 from reconciler.errors import Mark, TopologyError
 from reconciler.expand import Expanded, Origin, OriginKind, expand, load, to_plain
 from reconciler.tree import Map
@@ -516,3 +517,34 @@ def test_a_large_topology_loads_in_a_second_of_cpu(write: Write) -> None:
     start = time.process_time()
     assert len(section(to_plain(load(["t.yaml"]).tree), "sandboxes")) == 1000
     assert time.process_time() - start < 3
+
+
+@pytest.mark.parametrize("named", [["t"], ["t/*.yaml"], ["t/own.yaml", "t/stolen.yaml"]])
+def test_a_link_that_leaves_the_directory_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: list[str]
+) -> None:
+    """Neither through a directory nor through a pattern nor by its own name, and nothing of it is quoted."""
+    (tmp_path / "secret").write_text("root: [hash\n")
+    work = tmp_path / "work"
+    (work / "t").mkdir(parents=True)
+    (work / "t/own.yaml").write_text("name: s\n")
+    (work / "t/stolen.yaml").symlink_to("../../secret")
+    monkeypatch.chdir(work)
+    with pytest.raises(TopologyError) as refused:
+        load(named)
+    (mistake,) = refused.value.diagnostics
+    assert mistake.message == "'t/stolen.yaml' is a link that leads out of the topology's directory"
+    assert lines_of("t/stolen.yaml") is None
+
+
+def test_links_within_the_directory_and_patterns_elsewhere_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mounted volume of links into itself, and a pattern that starts at the root, are fine."""
+    (tmp_path / "t/..data").mkdir(parents=True)
+    (tmp_path / "t/..data/lab.yaml").write_text("name: s\n")
+    (tmp_path / "t/lab.yaml").symlink_to("..data/lab.yaml")
+    monkeypatch.chdir("/")
+    assert load([str(tmp_path / "t")]).name == "s"
+    assert load([f"{tmp_path}/t/*.yaml"]).name == "s"
+    assert load([f"{tmp_path}/*/lab.yaml"]).name == "s"
