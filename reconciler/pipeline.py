@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import identity, lockfile, resolve
@@ -64,16 +64,18 @@ def load(
     host: str | None = None,
     *,
     anywhere: bool = False,
+    empty: bool = False,
 ) -> Loaded:
     """Read, check and compile. Raises TopologyError with every mistake.
 
     `host` is what the command line says of this host. `anywhere` asks for the whole topology, whichever host this is.
+    `empty` is for an empty kernel: neither what this host routes nor what was dealt on it counts.
     """
     locked = lockfile.load(paths, overrides)
     expanded = locked.expanded
     store = Store(state_dir, expanded.name)
     taken: Sequence[IPNetwork] = ()
-    if resolve.needs_pool(expanded.tree):
+    if resolve.needs_pool(expanded.tree) and not empty:
         from .kernel.observe import host_prefixes
 
         taken = host_prefixes(expanded.name)
@@ -81,7 +83,7 @@ def load(
         expanded.tree,
         name_mark=expanded.name_mark,
         files=expanded.files,
-        leases=lockfile.prefer(locked.lock.leases, store.leases()),
+        leases=locked.lock.leases if empty else lockfile.prefer(locked.lock.leases, store.leases()),
         taken=taken,
         vnis=locked.lock.vnis,
     )
@@ -119,6 +121,17 @@ def look(
         known = store.applied() if applied is None else applied
         first = plan(desired, observed, applied=known, claims=claims, begun=begun) if known else first
     return Look(observed, first, time.monotonic() - began)
+
+
+def imagine(desired: Desired) -> Look:
+    """The plan for a kernel that holds nothing but what others have to bring along: parents, given namespaces, and so on.
+
+    Looks at nothing, so it needs no privilege and is the same on every machine.
+    """
+    began = time.monotonic()
+    observed = Observed({})
+    found = plan(replace(desired, requirements=()), observed)
+    return Look(observed, found, time.monotonic() - began)
 
 
 def check_host(found: Look, kernel: Kernel) -> None:

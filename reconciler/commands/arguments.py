@@ -267,6 +267,11 @@ def _plan(parser: argparse.ArgumentParser) -> None:
     _exit_code(parser)
     parser.add_argument("--out", metavar="FILE", help="save the plan, for `apply FILE`")
     parser.add_argument("--destroy", action="store_true", help="what `destroy` would do")
+    parser.add_argument(
+        "--empty-kernel",
+        action="store_true",
+        help="look at nothing: everything is to be made; needs no privilege, for reviews",
+    )
 
 
 def _apply(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from .. import expand, pipeline, saved
-from ..errors import Exit, Refused
+from ..errors import Exit, Refused, UsageError
 from ..kernel.linux import Linux
 from ..model import Leases
 from ..pipeline import Look
@@ -21,6 +21,8 @@ from .inputs import Inputs, inputs, state_dir
 def run(args: Namespace, console: Console) -> int:
     """The plan; exit code 5 for conflicts, 4 (or N) for pending changes when asked, else 0."""
     named = inputs(args)
+    if args.empty_kernel:
+        _refuse_with_empty_kernel(args)
     if args.out is not None:
         saved.check_target(args.out)  # before the work, and before a plan is shown that will not be kept
     if args.destroy:
@@ -28,21 +30,39 @@ def run(args: Namespace, console: Console) -> int:
         desired, leases, topology = pipeline.nothing(expanded, args.host), Leases(), None
         store = Store(state_dir(args), expanded.name)
     else:
-        loaded = pipeline.load(named.paths, named.overrides, state_dir(args), args.host)
+        loaded = pipeline.load(
+            named.paths, named.overrides, state_dir(args), args.host, empty=args.empty_kernel
+        )
         expanded, topology = loaded.expanded, loaded.local
         desired, leases, store = loaded.desired, loaded.leases, loaded.store
-    mention_interrupted(store, console)
-    kernel = Linux(store)
-    look = pipeline.look(desired, store, kernel)
-    pipeline.check_host(look, kernel)
+    if args.empty_kernel:
+        look = pipeline.imagine(desired)
+    else:
+        mention_interrupted(store, console)
+        look = _look(desired, store)
     if console.json:
         console.document(documents.plan(look.plan, expanded.files, expanded.digest, desired))
     else:
-        view = PlanView(look.plan, named.title, look.seconds, topology, desired, destroying=args.destroy)
+        seconds = None if args.empty_kernel else look.seconds
+        view = PlanView(look.plan, named.title, seconds, topology, desired, destroying=args.destroy)
         console.result(render.text(view, console.out))
     if args.out is not None:
         _save(args.out, desired, leases, expanded.digest, look, console, destroying=args.destroy)
     return _exit_code(args, look)
+
+
+def _look(desired: Desired, store: Store) -> Look:
+    kernel = Linux(store)
+    look = pipeline.look(desired, store, kernel)
+    pipeline.check_host(look, kernel)
+    return look
+
+
+def _refuse_with_empty_kernel(args: Namespace) -> None:
+    """There is nothing to destroy in it, and no host on which its plan would be the right one."""
+    for flag, value in (("--destroy", args.destroy), ("--out", args.out)):
+        if value:
+            raise UsageError(f"{flag} does not go with --empty-kernel", hint="leave one of them out")
 
 
 def mention_interrupted(store: Store, console: Console) -> None:

@@ -33,12 +33,13 @@ _ADDRESS_WIDTH, _SUMMARY_WIDTH = 44, 52
 class PlanView:
     """A plan with what the reader needs around it. `title` is what was read; `topology` is None without files.
 
-    `destroying` says that everything goes because it was asked to, so that "no longer declared" would be a lie.
+    `seconds` is what looking took, None when it was at nothing. `destroying` says that everything goes because it was
+    asked to, so that "no longer declared" would be a lie.
     """
 
     plan: Plan
     title: str
-    seconds: float
+    seconds: float | None
     topology: Topology | None = None
     desired: Desired | None = None
     destroying: bool = False
@@ -66,15 +67,19 @@ def header(view: PlanView) -> str:
     here = view.desired.here if view.desired is not None else None
     title = view.title if here is None else f"{view.title} on {here.host}"
     size = f"({_size(view.topology)})   " if view.topology is not None else ""
-    return f"{safe(title)}   {size}observed in {duration(view.seconds)}"
+    return f"{safe(title)}   {size}{_looked(view, 'observed in ')}"
+
+
+def _looked(view: PlanView, took: str = "") -> str:
+    return "against an empty kernel" if view.seconds is None else f"{took}{duration(view.seconds)}"
 
 
 def in_sync(view: PlanView) -> str:
     """The one line of a topology that is as declared."""
     size = f" {things(view.topology)}" if view.topology is not None else ""
     if view.plan.pending:
-        return f"Nothing to do now.{size}, {_waiting(view.plan)} ({duration(view.seconds)}).\n"
-    return f"In sync.{size} ({duration(view.seconds)}).\n"
+        return f"Nothing to do now.{size}, {_waiting(view.plan)} ({_looked(view)}).\n"
+    return f"In sync.{size} ({_looked(view)}).\n"
 
 
 def _size(topology: Topology) -> str:

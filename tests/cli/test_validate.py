@@ -7,7 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from reconciler import cli
 from tests.cli.conftest import Run
+
+OF_OTHERS = """\
+name: lab
+networks:
+  drawn: {}
+  wire: {driver: macvlan, options: {parent: eth7.9}, subnets: [10.1.0.0/24]}
+  old: {options: {name: br9, adopt: true, ports: [eth8]}, subnets: [10.2.0.0/24]}
+sandboxes:
+  web: {endpoints: {eth0: wire, eth1: drawn}}
+  vm: {netns: /run/netns/none-such, endpoints: {eth0: old}, sysctls: {net.ipv4.ip_forward: 1}}
+  own: {host: true, sysctls: {net.ipv4.ip_forward: 1}}
+"""
 
 BROKEN = """\
 name: lab
@@ -160,3 +173,27 @@ def test_destroy_of_broken_files_points_to_the_name(run: Run, tmp_path: Path) ->
     result = run("destroy", "bad.yaml")
     assert result.returncode == 3
     assert "destroy --name" in result.stderr
+
+
+def test_a_plan_against_an_empty_kernel_needs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Links and namespaces of others count as there; neither the kernel nor this host's state is asked."""
+    (tmp_path / "lab.yaml").write_text(OF_OTHERS)
+    (tmp_path / "state").write_text("not a directory")
+    monkeypatch.setattr("socket.socket", None)
+    monkeypatch.chdir(tmp_path)
+    code = cli.main(["--state-dir", "state", "plan", "--empty-kernel", "--exit-code", "lab.yaml"])
+    shown = capsys.readouterr()
+    assert (code, shown.err) == (4, "")
+    assert "Plan: 6 to create, 3 to change" in shown.out
+    assert "conflict" not in shown.out
+    assert "waiting" not in shown.out
+
+
+@pytest.mark.parametrize("flag", [["--destroy"], ["--out", "p.json"]])
+def test_what_an_empty_kernel_has_no_plan_for(run: Run, topology: Path, flag: list[str]) -> None:
+    """Nothing is there to destroy, and no host would be right for the saved plan."""
+    result = run("plan", "--empty-kernel", *flag, topology.name)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"error: {flag[0]} does not go with --empty-kernel")
