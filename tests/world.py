@@ -226,7 +226,7 @@ class World:
     # -------------------------------------------------------------------------------------------------- the traffic
 
     def ping(
-        self, netns: str | None, address: str, size: int | None = None, count: int = 1, timeout: float = 1
+        self, netns: str | None, address: str, size: int | None = None, count: int = 1, timeout: float = 10
     ) -> bool:
         """Whether `count` echo requests in a row are answered. `size` is the ICMP payload; such packets never fragment."""
         deadline = time.monotonic() + timeout
@@ -244,7 +244,7 @@ class World:
         port: int,
         *,
         listen: int | None = None,
-        timeout: float = 1,
+        timeout: float = 10,
     ) -> bool:
         """Whether a TCP connection from `source` to address:port ends at a listener in `target` and carries bytes both ways.
 
@@ -284,7 +284,7 @@ class World:
         text = snapshot.canonical(self.observe())
         return snapshot.mask(self, text) if masked else text
 
-    def assert_unchanged(self, before: str, *, masked: bool = False, timeout: float = 5) -> None:
+    def assert_unchanged(self, before: str, *, masked: bool = False, timeout: float = 20) -> None:
         """Asserts that the machine is, or within `timeout` becomes, as in the earlier snapshot.
 
         The kernel takes namespaces down asynchronously, hence the patience.

@@ -59,7 +59,7 @@ def test_a_plugin_is_a_driver_like_others(world: World, environment: dict[str, s
     file = world.write("lab.topo.yaml", json.dumps(LAB))
     world.reconciler("apply", file, "--yes", env=environment)
     world.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
-    assert world.ping("lab.a", "10.60.0.2", timeout=5)
+    assert world.ping("lab.a", "10.60.0.2")
     (route,) = world.ip("route", "show", "10.60.0.1")
     assert (route["dev"], route["protocol"]) == ("lab-a-eth0", "199")
     applied = world.reconciler("apply", file, "--yes", "-o", "json", env=environment).json()
@@ -71,7 +71,7 @@ def test_a_plugin_is_a_driver_like_others(world: World, environment: dict[str, s
         (["create"], "10.60.0.2/32", "drift")
     ]
     world.reconciler("apply", file, "--yes", env=environment)
-    assert world.ping("lab.a", "10.60.0.2", timeout=5)
+    assert world.ping("lab.a", "10.60.0.2")
 
     world.run("sysctl", "-qw", "net.ipv4.ip_forward=0")
     world.reconciler("destroy", file, "--yes", env=environment)

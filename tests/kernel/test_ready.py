@@ -24,7 +24,7 @@ def test_apply_waits_until_ports_forward(world: World) -> None:
     times = re.search(r"Configured in ([0-9.]+) (m?s), ready in ([0-9.]+) s", said)
     assert times is not None, said
     assert float(times[3]) >= 3.9
-    assert world.ping("lab.a", "10.30.0.3", timeout=0.2)
+    assert world.ping("lab.a", "10.30.0.3", timeout=1.5)
     world.reconciler("destroy", file, "--yes")
     world.assert_unchanged(clean)
 

@@ -31,25 +31,25 @@ def test_what_docker_does_not_notice(world: World) -> None:
     with watching(world, LAB) as watch:
         world.run("ip", "address", "del", "10.10.0.1/24", "dev", "lab-front")
         watch.kind("changed", "network/front")
-        assert world.ping("lab.a", "10.10.0.1", timeout=5)
+        assert world.ping("lab.a", "10.10.0.1")
 
         world.run("ip", "link", "set", "lab-front", "down")
         watch.kind("changed", "network/front")
-        assert world.ping("lab.a", "10.10.0.12", timeout=5)
+        assert world.ping("lab.a", "10.10.0.12")
 
         world.run("ip", "link", "del", "lab-b-eth0")
         assert watch.kind("created", "sandbox/b/endpoint/eth0")["cause"] == "drift"
-        assert world.ping("lab.a", "10.10.0.12", timeout=5)
+        assert world.ping("lab.a", "10.10.0.12")
 
         world.run("ip", "netns", "del", "lab.b")  # its link in the host goes a little later, or is replaced
         watch.until(
             lambda e: e["address"] == "sandbox/b/endpoint/eth0" and e["kind"] in ("created", "replaced")
         )
-        assert world.ping("lab.a", "10.10.0.12", timeout=5)
+        assert world.ping("lab.a", "10.10.0.12")
 
         world.run("ip", "address", "flush", "dev", "eth0", netns="lab.a")
         watch.kind("changed", "sandbox/a/endpoint/eth0")
-        assert world.ping("lab.b", "10.10.0.11", timeout=5)
+        assert world.ping("lab.b", "10.10.0.11")
         watch.reports("trouble", {})
     in_sync(world)
     world.reconciler("destroy", "--name", "lab", "--yes")
