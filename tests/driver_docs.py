@@ -10,7 +10,7 @@ from typing import Any
 from reconciler.objects import Bridge, BridgePort, Dummy, Ipvlan, Link, Macvlan, Veth, Vlan, Vxlan
 
 ROOT = Path(__file__).resolve().parent.parent
-_EXAMPLES = {"bridge": "quickstart"}
+_EXAMPLES = {"bridge": "quickstart", "overlay": "overlay-three-hosts.topo"}
 _KINDS = (Bridge, Veth, Macvlan, Ipvlan, Vlan, Vxlan, Dummy)
 
 

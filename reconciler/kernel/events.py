@@ -23,7 +23,8 @@ from ..marks import PROTOCOL
 from . import wire
 from .observe import EVERYTHING, Stale
 
-# RTNLGRP_*: link, address, route and rule of both families, traffic control, namespace numbers, forwarding entries.
+# RTNLGRP_*: link, address, route and rule of both families, traffic control, namespace numbers; neighbours and
+# forwarding entries.
 _GROUPS = (1, 5, 7, 9, 11, 4, 28)
 _NEIGHBOURS = 3
 _SOL_NETLINK, _ADD_MEMBERSHIP, _LISTEN_ALL_NSID = 270, 1, 8
@@ -52,14 +53,14 @@ class Counters:
 class Events:
     """A subscription. `fileno` is readable when there is something to hear; `drain` hears all of it."""
 
-    def __init__(self, *, neighbours: bool = False) -> None:
+    def __init__(self) -> None:
         self.counters = Counters()
         self._names: Mapping[int, str] = {}
         self._links: Collection[int] = ()
         self._awaited: Collection[bytes] = ()
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
         try:
-            self._subscribe((*_GROUPS, _NEIGHBOURS) if neighbours else _GROUPS)
+            self._subscribe()
         except BaseException:
             self._socket.close()
             raise
@@ -73,6 +74,10 @@ class Events:
     def fileno(self) -> int:
         """For a selector."""
         return self._socket.fileno()
+
+    def hear_entries(self) -> None:
+        """From now on, hear of neighbours and forwarding entries of the host's links too: there may be many."""
+        self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _NEIGHBOURS)
 
     def follow(self, numbers: Mapping[int, str], links: Collection[int], awaited: Iterable[str]) -> None:
         """Which namespaces have which numbers, which links of the host matter, and under which names more would."""
@@ -102,7 +107,7 @@ class Events:
                 names = self._of_host(buffer, links) or names
             else:
                 self.counters.heard += 1
-                if (name := self._names.get(number)) is not None:
+                if (name := self._names.get(number)) is not None and not _is_of_neighbours(buffer):
                     namespaces.add(name)
                 else:
                     self.counters.foreign += 1
@@ -162,14 +167,19 @@ class Events:
         else:
             self.counters.foreign += 1
 
-    def _subscribe(self, groups: Iterable[int]) -> None:
+    def _subscribe(self) -> None:
         self._socket.bind((0, 0))
         with suppress(PermissionError):
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
         self._socket.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
-        for group in groups:
+        for group in _GROUPS:
             self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
         self._socket.settimeout(0)
+
+
+def _is_of_neighbours(buffer: bytes) -> bool:
+    """Whether a notice is of what a sandbox finds out about its neighbours, which is its own business."""
+    return len(buffer) >= wire.HEADER.size and wire.HEADER.unpack_from(buffer)[1] in _NEIGHBOUR
 
 
 def _number(ancillary: list[tuple[int, int, bytes]]) -> int | None:

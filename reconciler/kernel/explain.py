@@ -18,6 +18,7 @@ from ..objects import (
     Route,
     Rule,
     Sysctl,
+    Vxlan,
 )
 from ..plan import Action, Change
 from .netlink import Failure
@@ -61,6 +62,10 @@ _BY_KIND = {
     ("netns", errno.EEXIST): "the netns directory already holds an entry of that name; look at /run/netns",
     ("netns", errno.ENOSPC): "the limit of namespaces is reached; see /proc/sys/user/max_net_namespaces",
 }
+_TAKEN_VNI = (
+    "a VXLAN device with this VNI and UDP port hides in another namespace, as Docker's do; "
+    "give the network another `vni` or `udp_port`"
+)
 _VERBS = {Action.CREATE: "create", Action.UPDATE: "change", Action.DELETE: "delete"}
 
 
@@ -68,6 +73,8 @@ def explain(change: Change, failure: Failure) -> KernelError:
     """The error of one change: object, what was tried, the kernel's answer, what to do."""
     obj = change.object
     hint = _BY_KIND.get((obj.kind_name, failure.errno)) or _GENERAL.get(failure.errno)
+    if isinstance(obj, Link) and isinstance(obj.kind, Vxlan) and failure.errno == errno.EEXIST:
+        hint = _TAKEN_VNI
     message = f"cannot {_VERBS[change.action]} {describe(obj)}: {failure}"
     return KernelError(message, errno=failure.errno, detail=failure.detail, hint=hint)
 

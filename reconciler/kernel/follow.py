@@ -13,8 +13,10 @@ from ..features import Lack
 from ..interrupts import Interrupts
 from ..objects import (
     HOST,
+    FdbEntry,
     Key,
     Link,
+    Neighbour,
     Veth,
     parent,
 )
@@ -70,6 +72,8 @@ class Follower:
             if isinstance(declared.object, Link) and declared.object.netns == HOST:
                 names.add(declared.object.name)
         self._awaited = frozenset(names)
+        if any(isinstance(declared.object, FdbEntry | Neighbour) for declared in desired.objects.values()):
+            self._events.hear_entries()
         self._stale = EVERYTHING
 
     def listen(self) -> bool:

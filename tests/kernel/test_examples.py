@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests import examples
 from tests.kernel.silence import silent
-from tests.world import ROOT, World
+from tests.world import World
 
-EXAMPLES = sorted((ROOT / "topologies").glob("*.yaml"))
+EXAMPLES = [path for path in examples.PATHS if path not in examples.OF_SEVERAL_HOSTS]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from reconciler import accept, violations
 from reconciler.errors import TopologyError
 from reconciler.source import parse
 from reconciler.tree import Map
+from tests import examples
 
 ROOT = Path(__file__).parent.parent.parent
 ODD: tuple[Any, ...] = (
@@ -36,7 +37,7 @@ ODD: tuple[Any, ...] = (
 
 def texts() -> Iterator[str]:
     """The examples, and every topology of the golden error texts."""
-    for path in sorted((ROOT / "topologies").glob("*.yaml")):
+    for path in examples.PATHS:
         yield path.read_text()
     for path in sorted((ROOT / "tests" / "errors").rglob("*.yaml")):
         for case in yaml.safe_load(path.read_text()).values():
@@ -76,7 +77,7 @@ def places(node: Any) -> Iterator[tuple[Any, Any]]:
         yield from places(node[key])
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "topologies").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", examples.PATHS, ids=lambda path: path.stem)
 def test_odd_values_are_judged_alike(path: Path) -> None:
     """Any value of an example replaced by any odd one, and any key by an unknown one."""
     data = parse(path.read_bytes(), "x.yaml")

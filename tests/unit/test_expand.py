@@ -13,6 +13,7 @@ from reconciler.commands.excerpts import lines_of
 from reconciler.errors import Mark, TopologyError
 from reconciler.expand import Expanded, Origin, OriginKind, expand, load, to_plain
 from reconciler.tree import Map
+from tests import examples
 
 Write = Callable[..., Path]
 
@@ -132,9 +133,7 @@ def test_pools_have_a_size(write: Write) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parents[2] / "topologies").glob("*.yaml")), ids=lambda path: path.name
-)
+@pytest.mark.parametrize("path", examples.PATHS, ids=lambda path: path.name)
 def test_the_canonical_tree_is_a_topology_that_means_itself(path: Path, write: Write) -> None:
     """What `config` prints can be loaded, and gives the same tree again."""
     once = to_plain(load([str(path)]).tree)

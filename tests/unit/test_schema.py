@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 from reconciler import fields, schema, source, violations
 from reconciler.errors import Diagnostic, TopologyError, UsageError
 from reconciler.source import Map
+from tests import examples
 
 ROOT = Path(__file__).parent.parent.parent
 SCHEMA: dict[str, Any] = json.loads(schema.text())
@@ -106,7 +107,7 @@ def test_what_other_tools_call_it_is_no_key_of_ours() -> None:
 
 
 def _documents() -> Iterator[Any]:
-    for path in sorted((ROOT / "topologies").glob("*.yaml")):
+    for path in examples.PATHS:
         yield pytest.param(path.read_text(encoding="utf-8"), id=path.name)
     for path in sorted((ROOT / "tests" / "errors").glob("**/*.yaml")):
         for name, case in yaml.safe_load(path.read_text(encoding="utf-8")).items():
@@ -131,7 +132,7 @@ def test_our_keywords_agree_with_the_standard(text: str) -> None:
 
 def test_examples_of_the_project_are_valid() -> None:
     """Every topology that is shipped passes."""
-    for path in (ROOT / "topologies").glob("*.yaml"):
+    for path in examples.PATHS:
         assert schema.check(source.read(str(path))) == []
 
 
