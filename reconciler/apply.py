@@ -9,6 +9,7 @@ the kernel's marks say what is ours, the journal says what was announced.
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ from .objects import (
 from .outcome import Outcome
 from .plan import (
     Action,
+    Cause,
     Change,
     Pending,
     Plan,
@@ -109,7 +111,7 @@ class Result:
     """What became of a plan. `remaining` is the difference that the verifying look still found, None when none.
 
     `pending` is what parts of the topology still wait for. `configured` and `ready` are seconds since the start;
-    `ready` is None when nothing was waited for or it never came.
+    `ready` is None when nothing was waited for or it never came. `run` is the id of the run in the history.
     """
 
     plan: Plan
@@ -121,6 +123,7 @@ class Result:
     ready: float | None = None
     messages: int = 0
     pending: tuple[Pending, ...] = ()
+    run: str = ""
 
     @property
     def exit_code(self) -> Exit:
@@ -203,6 +206,7 @@ class _Apply:
         self.outcomes: list[Outcome] = []
         self.began = time.monotonic()
         self.started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self.id = os.urandom(4).hex()
         # Claims are written before the first change: a kill in between must not lose the old value.
         self.claims = {**_new_claims(todo, desired), **store.claims()}
         store.save(leases, self.claims)
@@ -233,6 +237,7 @@ class _Apply:
             ready,
             self.kernel.messages,
             rest.pending,
+            self.id,
         )
         self.remember(observed, rest, result)
         return result
@@ -288,7 +293,16 @@ class _Apply:
             deleted,
             word,
             time.monotonic() - self.began,
+            self.id,
+            "drift" if _only_drift(self.todo) else "declared",
         )
+
+
+def _only_drift(todo: Plan) -> bool:
+    """Whether a plan only makes good what others changed."""
+    causes = {change.cause for change in todo.changes}
+    causes |= {attribute.cause for change in todo.changes for attribute in change.attributes}
+    return Cause.DRIFT in causes and causes <= {Cause.DRIFT, Cause.DEPENDENCY}
 
 
 def count(todo: Plan) -> tuple[int, int, int, int]:

@@ -1,39 +1,47 @@
 """Whether each address of a topology is as declared and works, and if not, why. Pure.
 
-The truth of `status` and of the watch: a condition is made from one look at the kernel and the plan that it leads to,
-never from what was done before.
+The truth of `status` and of the watch: a condition is made from one look at the kernel and the plan that it leads to.
+What was done before never makes an address ready or not; it only explains why what differs is not being mended.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from .health import Condition, Known, Reason
 from .model import Topology
 from .pipeline import Look
 from .render import entries
 from .render.entries import Entry, Verb
-from .render.status import Condition
 from .sides import Desired
 
+NOTHING = Known()
 
-def conditions(topology: Topology, desired: Desired, look: Look) -> Iterator[Condition]:
+
+def conditions(
+    topology: Topology, desired: Desired, look: Look, known: Known = NOTHING
+) -> Iterator[Condition]:
     """One for each address that is declared on this host, in their order; then those of what is to go."""
+    if (whole := known.failing.get("topology")) is not None:
+        yield Condition("topology", Reason.FAILING, _failing(whole.tries, whole.message, whole.next))
     found = {entry.address: entry for entry in entries.entries(look.plan.changes)}
-    obstacles = {conflict.origin: f"conflict: {conflict.message}" for conflict in look.plan.conflicts}
-    for pending in look.plan.pending:
-        for origin in (pending.origin, *pending.held):
-            obstacles.setdefault(origin, f"waiting: {pending.message}")
+    obstacles = _obstacles(look)
     unready = {
         desired.objects[key].origin: why
         for key, why in look.observed.unready.items()
         if key in desired.objects
     }
-    declared = list(_addresses(topology))
-    for address in declared:
-        yield _condition(address, found.get(address), obstacles, unready)
-    for address, entry in found.items():
-        if address not in declared:
-            yield _condition(address, entry, obstacles, unready)
+    declared = dict.fromkeys(_addresses(topology))
+    for address in [*declared, *(address for address in found if address not in declared)]:
+        yield obstacles.get(address) or _condition(address, found.get(address), unready, known)
+
+
+def _obstacles(look: Look) -> Mapping[str, Condition]:
+    found = {c.origin: Condition(c.origin, Reason.CONFLICT, c.message) for c in look.plan.conflicts}
+    for pending in look.plan.pending:
+        for origin in (pending.origin, *pending.held):
+            found.setdefault(origin, Condition(origin, Reason.WAITING, pending.message))
+    return found
 
 
 def _addresses(topology: Topology) -> Iterator[str]:
@@ -43,19 +51,44 @@ def _addresses(topology: Topology) -> Iterator[str]:
         yield from (f"sandbox/{sandbox.name}/endpoint/{endpoint.name}" for endpoint in sandbox.endpoints)
 
 
-def _condition(
-    address: str, entry: Entry | None, obstacles: Mapping[str, str], unready: Mapping[str, str]
-) -> Condition:
-    if address in obstacles:
-        return Condition(address, ready=False, reason=obstacles[address])
+def _condition(address: str, entry: Entry | None, unready: Mapping[str, str], known: Known) -> Condition:
     if entry is not None:
-        return Condition(address, ready=False, reason=_pending(entry))
+        return _pending(entry, known)
     if address in unready:
-        return Condition(address, ready=False, reason=unready[address])
-    return Condition(address, ready=True, reason="in sync")
+        return Condition(address, Reason.NOT_READY, unready[address])
+    return Condition(address, Reason.IN_SYNC)
 
 
-def _pending(entry: Entry) -> str:
+def _pending(entry: Entry, known: Known) -> Condition:
+    """Something is to be done; what keeps it from being done goes before why it is to be."""
+    address, message = entry.address, _difference(entry)
+    failing, flapping = known.failing.get(address), known.flapping.get(address)
+    if known.suspension is not None:
+        return Condition(address, Reason.SUSPENDED, message)
+    if failing is not None:
+        why = _failing(failing.tries, failing.message, failing.next)
+        return Condition(address, Reason.FAILING, f"{message}; {why}")
+    if flapping is not None and flapping.next is not None:
+        why = f"undone {flapping.times} times by somebody else; repaired again at {_clock(flapping.next)}"
+        return Condition(address, Reason.FLAPPING, f"{message}; {why}")
+    if known.detect_only:
+        return Condition(address, Reason.DETECT_ONLY, message)
+    if entry.drift:
+        return Condition(address, Reason.DRIFTED, message)
+    return Condition(address, Reason.UNDECLARED if entry.verb is Verb.DELETE else Reason.NOT_APPLIED, message)
+
+
+def _failing(tries: int, message: str, then: str) -> str:
+    times = "once" if tries == 1 else f"{tries} times"
+    return f"failed {times}, lately: {message}; tried again at {_clock(then)}"
+
+
+def _clock(time: str) -> str:
+    """Of a time in ISO form, UTC, what matters within a minute or two."""
+    return f"{time[11:19]} UTC"
+
+
+def _difference(entry: Entry) -> str:
     drift = " (drift)" if entry.drift else ""
     names = ", ".join(row.name for row in entries.rows(entry))
     match entry.verb:

@@ -152,3 +152,27 @@ def too_large(file: str) -> Diagnostic:
     """What is said of a file over the limit."""
     limit = f"a topology file may have {MAX_FILE_BYTES // (1024 * 1024)} MiB"
     return Diagnostic("too-large", f"'{file}' is too large: {limit}", Mark(file, 1, 1, 2), "split it")
+
+
+def signature(named: Sequence[str], read: Sequence[str]) -> tuple[object, ...]:
+    """Something that is another thing once a file was written, replaced, added or removed.
+
+    `named` are files and directories from the command line, `read` the files that these led to.
+    """
+    listed = [entry for path in named if os.path.isdir(path) for entry in _entries(path)]
+    return tuple(_stat(path) for path in sorted({*named, *listed, *read}))
+
+
+def _entries(directory: str) -> Sequence[str]:
+    try:
+        return [os.path.join(directory, name) for name in os.listdir(directory)]
+    except OSError:
+        return []
+
+
+def _stat(path: str) -> tuple[object, ...]:
+    try:
+        info = os.stat(path)
+    except OSError as error:
+        return (path, error.errno)
+    return (path, info.st_dev, info.st_ino, info.st_mtime_ns, info.st_size)

@@ -58,6 +58,11 @@ class Patience:
         record.until = now + wait
         return wait
 
+    def failures(self, address: str) -> int:
+        """How often it failed since it last succeeded."""
+        record = self._records.get(address)
+        return 0 if record is None else record.failures
+
     def succeeded(self, address: str) -> None:
         """A change of it was made."""
         if (record := self._records.get(address)) is not None:

@@ -23,7 +23,7 @@ def state(report: Report) -> str:
     if report.mistakes:
         words = f"the files are wrong: {report.mistakes[0]}"
     elif report.suspended is not None:
-        words = f"suspended: {report.suspended}"
+        words = f"suspended: {report.suspended.reason}"
     elif report.trouble:
         words = f"{len(report.trouble)} not ready, {report.repaired} repaired"
     else:

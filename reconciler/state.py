@@ -44,7 +44,10 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One apply or destroy, for the history. `started` is UTC in ISO form, `seconds` the whole run."""
+    """One apply or destroy, for the history. `started` is UTC in ISO form, `seconds` the whole run.
+
+    `cause` is "drift" when it did nothing but make good what others had changed, else "declared".
+    """
 
     started: str
     command: str
@@ -55,6 +58,8 @@ class Run:
     deleted: int
     result: str
     seconds: float
+    id: str = ""
+    cause: str = "declared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +94,14 @@ class Store:
 
     def make(self) -> None:
         """See to it that there is a directory."""
-        with self._usable():
+        with self.usable():
             directories.make(self.root)
             with suppress(FileExistsError):
                 self.directory.mkdir(mode=0o700)
 
     def _locked_fd(self) -> int:
         for _ in range(_ATTEMPTS):
-            with self._usable():
+            with self.usable():
                 fd = self._lock_file()
             if fd is None:
                 continue
@@ -130,7 +135,7 @@ class Store:
             return None
 
     @contextmanager
-    def _usable(self) -> Iterator[None]:
+    def usable(self) -> Iterator[None]:
         """Turn what is wrong with the directory into words."""
         try:
             yield
@@ -230,13 +235,19 @@ class Store:
         )
 
     def add_history(self, run: Run) -> None:
-        """Append one run, dropping the oldest beyond fifty. A damaged history is moved aside: it must not stop a run."""
+        """Append one run, dropping the oldest beyond fifty of its cause: repairs do not push the edits out.
+
+        A damaged history is moved aside: it must not stop a run.
+        """
         try:
             before = self.history()
         except ReconcilerError:
             before = ()
             self._set_aside("history.json")
-        runs = [*before, replace(run, seconds=round(run.seconds, 3))][-_HISTORY:]
+        runs = [*before, replace(run, seconds=round(run.seconds, 3))]
+        of_its_cause = [index for index, item in enumerate(runs) if item.cause == run.cause]
+        for index in reversed(of_its_cause[:-_HISTORY]):
+            del runs[index]
         self._write("history.json", {"format_version": "1.0", "runs": [asdict(item) for item in runs]})
 
     @contextmanager
@@ -245,7 +256,7 @@ class Store:
         interrupted = self.interrupted()
         if interrupted is not None and interrupted.priors:  # they are about to be overwritten
             self.save(self.leases(), self.claims())
-        with self._usable():
+        with self.usable():
             fd = self._journal_file()
         try:
             journal = Journal(fd)

@@ -7,11 +7,12 @@ threads only write a byte into a pipe. Where inotify cannot be had, the clock st
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import signal
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
@@ -38,14 +39,14 @@ class Woken:
 
 
 class Triggers:
-    """Waits. Main thread only, because of the signals; made for one `with`."""
+    """Waits. Main thread only, because of the signals; made for one `with`. Without `kernel` it does not matter."""
 
-    def __init__(self, kernel: Readable) -> None:
+    def __init__(self, kernel: Readable | None = None) -> None:
         self._kernel = kernel
         self._woken = Woken()
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._watcher: Any = None
-        self._directories: frozenset[str] = frozenset()
+        self._directories: Mapping[str, object] = {}
         self._former: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -62,7 +63,7 @@ class Triggers:
 
     def watch(self, files: Iterable[str]) -> None:
         """From now on changes in the directories of these files, and of what they are links to, wake."""
-        wanted = frozenset(_directories(files))
+        wanted = {directory: _identity(directory) for directory in _directories(files)}
         if wanted != self._directories or self._watcher is None:
             self._unwatch()
             self._directories = wanted
@@ -72,9 +73,9 @@ class Triggers:
         """What happened, at once or when it does, at the latest at the monotonic time `until`."""
         timeout = max(0.0, until - time.monotonic())
         with suppress(InterruptedError):
-            kernel = self._kernel.fileno()
-            readable, _, _ = select.select([self._reader, kernel], [], [], timeout)
-            if kernel in readable:
+            kernel = [] if self._kernel is None else [self._kernel.fileno()]
+            readable, _, _ = select.select([self._reader, *kernel], [], [], timeout)
+            if kernel and kernel[0] in readable:
                 self._woken.kernel = True
             if self._reader in readable:
                 self._hear()
@@ -112,10 +113,21 @@ def _directories(files: Iterable[str]) -> Iterable[str]:
             yield os.path.abspath(file)
 
 
+def _identity(directory: str) -> object:
+    """Another one when the directory was removed and made again: what was watched then is gone."""
+    try:
+        info = os.stat(directory)
+    except OSError:
+        return None
+    return (info.st_dev, info.st_ino)
+
+
 def _watcher(directories: Collection[str], wake: Any) -> Any:
     """A running watchdog, None when the machine has no inotify watches left."""
     from watchdog.events import FileSystemEventHandler
     from watchdog.observers import Observer
+
+    logging.getLogger("watchdog").setLevel(logging.ERROR)  # it warns of what comes while it is stopped
 
     class Handler(FileSystemEventHandler):
         def on_any_event(self, event: Any) -> None:

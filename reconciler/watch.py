@@ -16,10 +16,11 @@ import os
 import random
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from . import guard, pipeline, watched
 from .apply import Options, Result, apply
@@ -34,8 +35,10 @@ from .errors import (
     TopologyError,
     Unsupported,
 )
-from .files import is_being_written
+from .files import is_being_written, signature
 from .guard import Allowed
+from .happened import Event, became, event
+from .health import Condition, Failing, Flapping, Known, Reason, Suspension
 from .kernel.follow import Follower
 from .objects import (
     KernelObject,
@@ -44,14 +47,13 @@ from .objects import (
 from .patience import Patience
 from .pipeline import Loaded, Look
 from .plan import Plan, hold
-from .render.entries import Entry, Verb, entries, rows
 from .triggers import Triggers, Woken
 from .watched import Desk, Report
 
 _KERNEL_QUIET, _KERNEL_PATIENCE = 0.01, 0.05
 _FILES_QUIET, _FILES_PATIENCE = 0.1, 10.0
 _LOCK_WAIT = 0.25
-_DONE = {Verb.CREATE: "created", Verb.CHANGE: "changed", Verb.REPLACE: "replaced", Verb.DELETE: "deleted"}
+_TOLD = (Reason.WAITING, Reason.CONFLICT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +67,6 @@ class Settings:
     resync: float = 60.0
     detect_only: bool = False
     allowed: Allowed = field(default_factory=Allowed)
-
-
-class Event(NamedTuple):
-    """Something that happened. `address` is that of the topology, None for what concerns all of it."""
-
-    kind: str
-    message: str
-    address: str | None = None
-    cause: str | None = None
 
 
 class Listener(Protocol):
@@ -129,10 +122,14 @@ class _Watch:
         self.patience = Patience(self.random.random)
         self.applied: Mapping[Key, KernelObject] | None = None
         self.mistakes: tuple[str, ...] = ()
-        self.suspended: str | None = None
-        self.trouble: dict[str, str] = {}
+        self.mistaken: str | None = None
+        self.suspension: Suspension | None = None
+        self.trouble: dict[str, Condition] = {}
+        self.failing: dict[str, Failing] = {}
+        self.resting: dict[str, str] = {}
         self.passes = self.repaired = self.overruns = 0
         self.started = watched.now()
+        self.looked: str | None = None
         self.resync_at = 0.0
         self.again_at: float | None = None
         self.stop: signal.Signals | None = None
@@ -157,6 +154,7 @@ class _Watch:
                 woken = self.triggers.wait(self.next_time())
                 self.stop = woken.stop
         self.tell("stopped", f"stopped by {self.stop.name}; what was made stays")
+        self.report(due=True, stopped=watched.now())
         return self.stop
 
     def turn(self, woken: Woken) -> None:
@@ -199,6 +197,9 @@ class _Watch:
             self.again_at = due if self.again_at is None else min(due, self.again_at)
         if self.again_at is not None:
             times.append(self.again_at)
+        if self.suspension is not None and self.suspension.until is not None:
+            left = datetime.fromisoformat(self.suspension.until) - datetime.now(UTC)
+            times.append(time.monotonic() + left.total_seconds())
         return min(times)
 
     # -- the files -------------------------------------------------------------------------------------------------
@@ -209,8 +210,7 @@ class _Watch:
 
     def reload(self, *, asked: bool) -> None:
         """Take over what the files say now, if it is another thing and sound; else keep what they said."""
-        signature = _signature(self.settings, self.loaded)
-        if signature == self.signature and not asked:
+        if _signature(self.settings, self.loaded) == self.signature and not asked:
             return
         if not self.written():
             self.mistake(("a file is still being written; what was read before stays",))
@@ -252,7 +252,7 @@ class _Watch:
 
     def mistake(self, mistakes: tuple[str, ...]) -> None:
         if mistakes != self.mistakes:
-            self.mistakes = mistakes
+            self.mistakes, self.mistaken = mistakes, self.mistaken or watched.now()
             more = f" (and {len(mistakes) - 1:,} more)" if len(mistakes) > 1 else ""
             self.tell("mistake", f"{mistakes[0]}{more}; the last good topology stays")
 
@@ -260,7 +260,7 @@ class _Watch:
         changed = loaded.expanded.digest != self.loaded.expanded.digest
         if self.mistakes or changed:
             self.tell("files", f"took over the files ({loaded.expanded.digest[:12]})")
-        self.mistakes = ()
+        self.mistakes, self.mistaken = (), None
         self.loaded = loaded
         self.signature = _signature(self.settings, loaded)
         self.kernel.declare(loaded.desired)
@@ -270,11 +270,19 @@ class _Watch:
 
     def suspension_changed(self) -> bool:
         suspension = self.desk.suspension()
-        reason = None if suspension is None else suspension.reason
-        if reason == self.suspended:
+        if suspension == self.suspension:
             return False
-        self.suspended = reason
-        self.tell("resumed", "goes on") if reason is None else self.tell("suspended", reason)
+        self.suspension = suspension
+        self.applied = None  # meanwhile others may have applied
+        if suspension is None:
+            self.tell("resumed", "goes on")
+        else:
+            until = (
+                f" until {suspension.until[:19].replace('T', ' ')} UTC"
+                if suspension.until is not None
+                else ""
+            )
+            self.tell("suspended", f"changes nothing{until}: {suspension.reason}")
         return True
 
     def reconcile(self) -> None:
@@ -282,15 +290,18 @@ class _Watch:
         self.passes += 1
         try:
             with self.loaded.store.lock():
-                self.passed(self.act())
+                look = self.act()
+            self.succeeded("topology")
+            self.passed(look)
+            self.looked = watched.now()
         except LockHeld:
             self.kernel.distrust()
             self.again_at = time.monotonic() + _LOCK_WAIT
         except (KernelError, PluginError, Unsupported, Refused) as error:
             self.kernel.distrust()
-            wait = self.patience.failed("topology", time.monotonic())
+            wait = self.failed("topology", str(error))
             self.tell("failed", f"{error}; trying again in {wait:.1f} s", "topology")
-            self.trouble = {"topology": str(error)}
+            self.trouble = {"topology": Condition("topology", Reason.FAILING, str(error))}
 
     def act(self) -> Look:
         """Look, and do what may be done; the last look."""
@@ -322,44 +333,72 @@ class _Watch:
 
     def permitted(self, found: Plan) -> Plan:
         """What of a plan is to be done now: not what is in conflict, waits, rests or is only to be reported."""
-        if self.suspended is not None or self.settings.detect_only:
+        if self.suspension is not None or self.settings.detect_only:
             return _nothing_of(found)
         todo = hold(found, self.patience.held(time.monotonic()))
         return _without_conflicts(todo)
 
     def learn(self, todo: Plan, result: Result) -> None:
         """Note what became of each address: failures wait, repairs are counted, everything is told."""
-        now = time.monotonic()
-        failed = {o.change.origin: o.error for o in result.outcomes if not o.done}
-        for entry in entries(todo.changes):
-            error = failed.get(entry.address)
-            if entry.address in failed:
-                wait = self.patience.failed(entry.address, now)
-                why = error.message if error is not None else "what it stands on failed"
-                self.tell("failed", f"{why}; trying again in {wait:.1f} s", entry.address)
+        for one in became(todo, result):
+            address = one.entry.address
+            if one.error is not None:
+                wait = self.failed(address, one.error)
+                self.tell(*event(one, result.run, then=f"; trying again in {wait:.1f} s"))
                 continue
-            self.patience.succeeded(entry.address)
-            what = _what(entry)
-            if entry.drift:
+            self.succeeded(address)
+            if one.entry.drift:
                 self.repaired += 1
-                self.patience.repaired(entry.address, what, now)
-            cause = "drift" if entry.drift else entry.changes[0].cause.value
-            self.tell(_DONE[entry.verb], f"{_DONE[entry.verb]} {what}".rstrip(), entry.address, cause)
-        self.patience.succeeded("topology")
+                self.patience.repaired(address, one.what, time.monotonic())
+                self.rest(address)
+            self.tell(*event(one, result.run))
         self.applied = None  # of what failed nobody knows without the record
         if result.exit_code in (Exit.OK, Exit.PENDING) and not todo.withheld and not todo.resting:
             objects = self.loaded.desired.objects
             self.applied = {key: declared.object for key, declared in objects.items()}
 
+    def failed(self, address: str, error: str) -> float:
+        """Note a failure; in how many seconds it is tried again."""
+        wait = self.patience.failed(address, time.monotonic())
+        self.failing[address] = Failing(self.patience.failures(address), error, _in(wait))
+        return wait
+
+    def succeeded(self, address: str) -> None:
+        self.patience.succeeded(address)
+        self.failing.pop(address, None)
+
+    def rest(self, address: str) -> None:
+        """Keep the time until which a repair of it waits, in words that stay the same as long as it does."""
+        now = time.monotonic()
+        until = self.patience.held(now).get(address)
+        if until is not None:
+            self.resting[address] = _in(until - now)
+
+    def known(self) -> Known:
+        """What explains the conditions."""
+        now = time.monotonic()
+        held = self.patience.held(now)
+        flaps = {
+            flap.address: Flapping(
+                flap.times, flap.what, self.resting.get(flap.address) if flap.address in held else None
+            )
+            for flap in self.patience.flapping(now)
+        }
+        return Known(self.suspension, dict(self.failing), flaps, self.settings.detect_only)
+
     def passed(self, look: Look) -> None:
         """The state after a pass, address by address."""
-        found = conditions(self.loaded.local, self.loaded.desired, look)
-        trouble = {condition.address: condition.reason for condition in found if not condition.ready}
-        for address, reason in trouble.items():
-            if self.trouble.get(address) != reason and reason.startswith(("waiting", "conflict")):
-                self.tell("waiting", reason, address)
-            elif self.settings.detect_only and address not in self.trouble:
-                self.tell("drift", reason, address, "drift")
+        found = list(conditions(self.loaded.local, self.loaded.desired, look, self.known()))
+        for condition in found:
+            if condition.ready:  # perhaps by somebody else's hand
+                self.succeeded(condition.address)
+        trouble = {condition.address: condition for condition in found if not condition.ready}
+        idle = self.suspension is not None or self.settings.detect_only
+        for address, condition in trouble.items():
+            if self.trouble.get(address) != condition and condition.reason in _TOLD:
+                self.tell("waiting", condition.words, address)
+            elif idle and address not in self.trouble:
+                self.tell("drift", condition.message, address, "drift")
         self.trouble = trouble
         self.patience.forget(
             [*(declared.origin for declared in self.loaded.desired.objects.values()), "topology"]
@@ -381,27 +420,38 @@ class _Watch:
 
     # -- the outside -----------------------------------------------------------------------------------------------
 
-    def tell(self, kind: str, message: str, address: str | None = None, cause: str | None = None) -> None:
-        event = Event(kind, message, address, cause)
-        self.desk.note({"time": watched.now(), "topology": self.desk.topology, **event._asdict()})
-        self.listener.happened(event)
+    def tell(
+        self,
+        kind: str,
+        message: str,
+        address: str | None = None,
+        cause: str | None = None,
+        run: str | None = None,
+    ) -> None:
+        told = Event(kind, message, address, cause, run)
+        self.desk.note(told)
+        self.listener.happened(told)
 
-    def report(self, *, due: bool) -> None:
+    def report(self, *, due: bool, stopped: str | None = None) -> None:
         """Say how things are, when that is news or a sign of life is due: writing wakes whoever watches the directory."""
-        flaps = self.patience.flapping(time.monotonic())
         report = Report(
             pid=os.getpid(),
             started=self.started,
             written=watched.now(),
             digest=self.loaded.expanded.digest,
+            resync=self.settings.resync,
+            passed=self.looked,
+            stopped=stopped,
             passes=self.passes,
             repaired=self.repaired,
             overruns=self.overruns,
             detect_only=self.settings.detect_only,
-            suspended=self.suspended,
+            suspended=self.suspension,
             mistakes=self.mistakes,
+            mistaken=self.mistaken,
             trouble=self.trouble,
-            flapping={flap.address: flap.what for flap in flaps},
+            failing=dict(self.failing),
+            flapping=self.known().flapping,
         )
         if replace(report, written=self.reported.written) != self.reported or due:
             self.reported = report
@@ -409,9 +459,9 @@ class _Watch:
             self.listener.reported(report)
 
 
-def _what(entry: Entry) -> str:
-    """What of an address was changed: the names of its attributes, nothing for what was made or removed as a whole."""
-    return ", ".join(dict.fromkeys(row.name for row in rows(entry)))
+def _in(seconds: float) -> str:
+    """The time in so many seconds."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="seconds")
 
 
 def _nothing_of(found: Plan) -> Plan:
@@ -423,22 +473,4 @@ def _without_conflicts(found: Plan) -> Plan:
 
 
 def _signature(settings: Settings, loaded: Loaded) -> tuple[object, ...]:
-    """Something that is another thing when a file was written, replaced, added or removed."""
-    paths = (*settings.paths, *settings.overrides)
-    listed = [entry for path in paths if os.path.isdir(path) for entry in _entries(path)]
-    return tuple(_stat(path) for path in sorted({*paths, *listed, *loaded.expanded.files}))
-
-
-def _entries(directory: str) -> Sequence[str]:
-    try:
-        return [os.path.join(directory, name) for name in os.listdir(directory)]
-    except OSError:
-        return []
-
-
-def _stat(path: str) -> tuple[object, ...]:
-    try:
-        info = os.stat(path)
-    except OSError as error:
-        return (path, error.errno)
-    return (path, info.st_dev, info.st_ino, info.st_mtime_ns, info.st_size)
+    return signature((*settings.paths, *settings.overrides), loaded.expanded.files)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -17,61 +18,59 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .errors import LockHeld, UsageError
+from .errors import LockHeld, Unsupported, UsageError
+from .happened import Event
+from .health import Condition, Failing, Flapping, Reason, Suspension
 from .state import Store
 
 _LARGEST = 4 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Suspension:
-    """Somebody's wish that nothing is changed, `until` a time in ISO form or for good."""
-
-    reason: str
-    since: str
-    until: str | None = None
-
-    def holds(self, now: datetime) -> bool:
-        """Whether it is still in force."""
-        return self.until is None or now < datetime.fromisoformat(self.until)
+_ASKED = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a watch says of itself. Times are UTC in ISO form. `trouble` has a line for each address that is not ready.
+    """What a watch says of itself. Times are UTC in ISO form, None for what is not so.
 
-    `mistakes` are those of the files as they are now, while the last good topology is kept.
+    `written` is the last sign of life: at least one comes every `resync` seconds. `passed` is the end of the last pass.
+    `trouble` has an entry for each address that is not ready, `failing` and `flapping` for those of which more is known.
+    `mistakes` are those of the files as they are since `mistaken`, while the last good topology is kept. `stopped` is
+    when the watch ended; without it, a watch that does not run was killed.
     """
 
     pid: int
     started: str
     written: str
     digest: str
+    resync: float = 60.0
+    passed: str | None = None
+    stopped: str | None = None
     passes: int = 0
     repaired: int = 0
     overruns: int = 0
     detect_only: bool = False
-    suspended: str | None = None
+    suspended: Suspension | None = None
     mistakes: tuple[str, ...] = ()
-    trouble: Mapping[str, str] = field(default_factory=dict)
-    flapping: Mapping[str, str] = field(default_factory=dict)
+    mistaken: str | None = None
+    trouble: Mapping[str, Condition] = field(default_factory=dict)
+    failing: Mapping[str, Failing] = field(default_factory=dict)
+    flapping: Mapping[str, Flapping] = field(default_factory=dict)
 
 
 class Desk:
     """The place of one topology's watch in the state directory."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
         self._directory = store.directory
         self.topology = store.topology
 
     @contextmanager
     def occupied(self) -> Iterator[None]:
         """Be the one watch of the topology. Raises LockHeld when there is another."""
-        self._store.make()
+        self.store.make()
         fd = os.open(self._path("watch.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(fd)
         except BlockingIOError:
             holder = os.read(fd, 32).decode(errors="replace").strip() or "unknown"
             os.close(fd)
@@ -106,24 +105,26 @@ class Desk:
         """The last that a watch said, None when there is nothing that can be read."""
         data = self._read("watch.json")
         try:
-            return None if data is None else Report(**{**data, "mistakes": tuple(data["mistakes"])})
-        except (TypeError, KeyError):
+            return None if data is None else _report(data)
+        except (TypeError, KeyError, ValueError, AttributeError):
             return None
 
     def write(self, report: Report) -> None:
         """Say something new."""
         self._write("watch.json", asdict(report))
 
-    def note(self, event: Mapping[str, object]) -> None:
-        """Add an event to the log, which is turned over when it is full."""
+    def note(self, *events: Event) -> None:
+        """Add events to the log, which is turned over when it is full."""
         path = self._path("events.jsonl")
         with suppress(FileNotFoundError):
             if path.stat().st_size > _LARGEST:
                 path.replace(self._path("events.1.jsonl"))
-        line = json.dumps(event, separators=(",", ":")) + "\n"
+        common = {"time": now(), "topology": self.topology}
+        lines = (json.dumps({**common, **event._asdict()}, separators=(",", ":")) for event in events)
+        text = "".join(f"{line}\n" for line in lines)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            os.write(fd, line.encode())
+            os.write(fd, text.encode())
         finally:
             os.close(fd)
 
@@ -144,39 +145,76 @@ class Desk:
             return Suspension("the file suspend.json is damaged", "", None)
 
     def suspend(self, suspension: Suspension) -> None:
-        """Ask for rest."""
+        """Ask for rest; from now on, and also after a crash of the machine."""
         if not self._directory.is_dir():
             raise UsageError(
                 f"topology '{self.topology}' was never applied here", hint="see `reconciler show`"
             )
-        self._write("suspend.json", asdict(suspension))
+        with self.store.usable():
+            self._write("suspend.json", asdict(suspension), lasting=True)
 
     def resume(self) -> bool:
-        """Take the wish back; whether there was one."""
-        try:
-            os.unlink(self._path("suspend.json"))
-        except FileNotFoundError:
-            return False
-        return True
+        """Take the wish back; whether one was in force."""
+        was = self.suspension() is not None
+        with self.store.usable(), suppress(FileNotFoundError, NotADirectoryError):
+            self._path("suspend.json").unlink()
+        return was
 
     def _path(self, name: str) -> Path:
         return self._directory / name
 
     def _read(self, name: str) -> dict[str, Any] | None:
+        """What a file says, {} when that makes no sense, None when there is none."""
         try:
             data = json.loads(self._path(name).read_text())
-        except (OSError, ValueError):
-            return None if not self._path(name).exists() else {}
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except PermissionError as error:
+            hint = "run as root, or choose --state-dir"
+            raise Unsupported(f"{self._path(name)} cannot be read", hint=hint) from error
+        except (OSError, ValueError, RecursionError):
+            return {}
         return data if isinstance(data, dict) else {}
 
-    def _write(self, name: str, data: Mapping[str, Any]) -> None:
-        """Whole or not at all; not synced: after a crash of the machine nobody needs it."""
+    def _write(self, name: str, data: Mapping[str, Any], *, lasting: bool = False) -> None:
+        """Whole or not at all; only what is `lasting` is needed after a crash of the machine, and waits for the disk."""
         temporary = self._path(f".{name}.new")
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(fd, "w") as file:
             json.dump(data, file, indent=1)
             file.write("\n")
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(self._path(name))
+
+
+def _lock(fd: int) -> None:
+    """Raises BlockingIOError when it is held for more than the moment in which somebody asks whether it is."""
+    for _ in range(_ASKED):
+        with suppress(BlockingIOError):
+            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(0.01)
+    return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _report(data: Mapping[str, Any]) -> Report:
+    """Raises TypeError, KeyError, ValueError or AttributeError for what no watch wrote."""
+    suspended = data["suspended"]
+    return Report(
+        **{
+            **data,
+            "mistakes": tuple(data["mistakes"]),
+            "suspended": None if suspended is None else Suspension(**suspended),
+            "trouble": {address: _condition(found) for address, found in data["trouble"].items()},
+            "failing": {address: Failing(**found) for address, found in data["failing"].items()},
+            "flapping": {address: Flapping(**found) for address, found in data["flapping"].items()},
+        }
+    )
+
+
+def _condition(data: Mapping[str, Any]) -> Condition:
+    return Condition(data["address"], Reason(data["reason"]), data["message"])
 
 
 def now() -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from .. import guard, identity, pipeline, saved
+from .. import guard, happened, identity, pipeline, saved
 from ..apply import Kernel, Options, Result, apply, record_in_sync
 from ..errors import Exit, LockHeld, UsageError
 from ..kernel.linux import Linux
@@ -24,10 +24,11 @@ from ..saved import SavedPlan
 from ..sides import Desired
 from ..source import STDIN
 from ..state import Store
+from ..watched import Desk
 from . import consent
 from .console import Console
 from .inputs import Inputs, inputs, state_dir, topology_name
-from .plan import mention_interrupted, refuse_conflicts
+from .plan import mention_interrupted, mention_suspended, refuse_conflicts
 from .progress import Progress
 
 
@@ -136,6 +137,7 @@ def carry_out(job: Job, console: Console, options: Options, *, yes: bool) -> int
     """Plan, ask, apply, report. The caller holds the lock."""
     kernel = Linux(job.store)
     mention_interrupted(job.store, console)
+    mention_suspended(job.store, console)
     look = pipeline.look(job.desired, job.store, kernel)
     if job.saved is not None:
         saved.check_base(job.saved, look.plan)
@@ -151,6 +153,8 @@ def carry_out(job: Job, console: Console, options: Options, *, yes: bool) -> int
         console.notice("Nothing was done.\n")
         return Exit.REFUSED
     result = _apply(job, look, kernel, console, options)
+    if job.store.directory.is_dir():  # after a destroy nothing of it is left
+        Desk(job.store).note(*(happened.event(one, result.run) for one in happened.became(look.plan, result)))
     _report(job, result, console)
     return result.exit_code
 

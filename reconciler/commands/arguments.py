@@ -322,7 +322,39 @@ def _destroy(parser: argparse.ArgumentParser) -> None:
 def _status(parser: argparse.ArgumentParser) -> None:
     _paths(parser)
     _host(parser)
+    _name(parser)
     _exit_code(parser)
+    parser.add_argument("--watch", action="store_true", help="say it again whenever something changed")
+
+
+def _suspend(parser: argparse.ArgumentParser) -> None:
+    _paths(parser)
+    _name(parser)
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="why, for whoever finds it suspended")
+    parser.add_argument(
+        "--until", metavar="TIME", help="it ends by itself then, as 18:00 or 2026-11-24T18:00"
+    )
+    parser.add_argument("--for", dest="span", metavar="TIME", help="it ends by itself after that, as 2h")
+
+
+def _resume(parser: argparse.ArgumentParser) -> None:
+    _paths(parser)
+    _name(parser)
+
+
+def _events(parser: argparse.ArgumentParser) -> None:
+    _paths(parser)
+    _name(parser)
+    parser.add_argument("--follow", action="store_true", help="go on until a signal")
+    parser.add_argument("--since", metavar="TIME", help="as 10m (so long ago), 18:00 or 2026-11-24T18:00")
+    parser.add_argument("-n", "--number", type=_count, metavar="N", help="the last N (50; all with --since)")
+    parser.add_argument("--address", metavar="ADDRESS", help="only of this address, as 'sandbox/web-*'")
+
+
+def _history(parser: argparse.ArgumentParser) -> None:
+    _paths(parser)
+    _name(parser)
+    parser.add_argument("-n", "--number", type=_count, metavar="N", help="the last N")
 
 
 def _doctor(parser: argparse.ArgumentParser) -> None:
@@ -371,7 +403,7 @@ def _code(text: str) -> int:
 
 def _count(text: str) -> int:
     if not re.fullmatch("[0-9]{1,9}", text):
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of objects: a number from 0 is needed")
+        raise argparse.ArgumentTypeError(f"'{text}' is no number: one from 0 is needed")
     return int(text)
 
 
@@ -390,6 +422,10 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "watch": ("apply, and keep it so: follow the files and mend what others change", _watch),
     "destroy": ("remove everything that a topology made", _destroy),
     "status": ("say what the last run did and whether all is in sync and ready", _status),
+    "history": ("list the last runs: what they took over, and what they made good", _history),
+    "events": ("list what happened, or follow what happens", _events),
+    "suspend": ("change nothing for a while, and say why; a watch goes on looking", _suspend),
+    "resume": ("take a suspend back", _resume),
     "show": ("list what the kernel holds, ours and foreign", _show),
     "doctor": ("say what this host has of what topologies need, and how to get the rest", _doctor),
     "exec": ("run a program in a sandbox", _exec),

@@ -55,6 +55,11 @@ class Console:
             sys.stderr.write(text)
             sys.stderr.flush()
 
+    @property
+    def terminal(self) -> bool:
+        """Whether results are read on a screen, which can be drawn anew."""
+        return sys.stdout.isatty()
+
     def can_ask(self) -> bool:
         """Whether a person sits at the other end."""
         return sys.stdin.isatty() and sys.stderr.isatty() and not self.json

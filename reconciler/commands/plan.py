@@ -6,14 +6,16 @@ from argparse import Namespace
 
 from .. import expand, pipeline, saved
 from ..errors import Exit, Refused, UsageError
+from ..health import Suspension
 from ..kernel.linux import Linux
 from ..model import Leases
 from ..pipeline import Look
-from ..render import documents
+from ..render import documents, suspended
 from ..render import plan as render
 from ..render.plan import PlanView
 from ..sides import Desired
 from ..state import Store
+from ..watched import Desk
 from .console import Console
 from .inputs import Inputs, inputs, state_dir
 
@@ -35,13 +37,16 @@ def run(args: Namespace, console: Console) -> int:
         )
         expanded, topology = loaded.expanded, loaded.local
         desired, leases, store = loaded.desired, loaded.leases, loaded.store
+    suspension = None
     if args.empty_kernel:
         look = pipeline.imagine(desired)
     else:
         mention_interrupted(store, console)
+        suspension = mention_suspended(store, console)
         look = _look(desired, store)
     if console.json:
-        console.document(documents.plan(look.plan, expanded.files, expanded.digest, desired))
+        document = documents.plan(look.plan, expanded.files, expanded.digest, desired)
+        console.document({**document, "suspended": suspended.document(suspension)})
     else:
         seconds = None if args.empty_kernel else look.seconds
         view = PlanView(look.plan, named.title, seconds, topology, desired, destroying=args.destroy)
@@ -73,6 +78,14 @@ def mention_interrupted(store: Store, console: Console) -> None:
             f"note: the {interrupted.command or 'run'} of {interrupted.started or 'unknown time'} was cut short; "
             "if it left something undone, this plan has it\n"
         )
+
+
+def mention_suspended(store: Store, console: Console) -> Suspension | None:
+    """Whoever looks should know that somebody asked for rest; it is told, and does not stop a command by hand."""
+    suspension = Desk(store).suspension()
+    if suspension is not None:
+        console.notice(f"note: {suspended.sentence(suspension)}\n")
+    return suspension
 
 
 def refuse_conflicts(look: Look, named: Inputs | None) -> None:

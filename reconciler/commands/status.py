@@ -1,54 +1,135 @@
-"""`status`: what the last run did, and one look at whether everything is in sync and works now."""
+"""`status`: what the last run did, whether a watch runs, and one look at whether everything is in sync and works now.
+
+With `--watch` it is said again whenever something changed. By name alone nothing is looked at: what the watch says is
+shown as such.
+"""
 
 from __future__ import annotations
 
+import json
+import time
 from argparse import Namespace
-from datetime import UTC, datetime
+from pathlib import Path
 
-from .. import pipeline
-from ..conditions import conditions
-from ..errors import Exit
+from .. import pipeline, standing
+from ..errors import Exit, TopologyError, UsageError
+from ..files import STDIN, signature
+from ..kernel.follow import Follower
 from ..kernel.linux import Linux
-from ..pipeline import Loaded, Look
+from ..pipeline import Loaded
 from ..render import status as render
 from ..render.status import StatusView
-from ..state import Run
+from ..triggers import Triggers
+from ..watched import Desk
+from . import named
 from .console import Console
-from .inputs import inputs, state_dir
+from .inputs import Inputs, inputs, refuse_host, state_dir
+
+_CLEAR = "\x1b[H\x1b[2J\x1b[3J"
+_QUIET, _LONG = 0.05, 3600.0
 
 
 def run(args: Namespace, console: Console) -> int:
     """The state of every address; exit code 4 (or N) when asked and something is not ready."""
-    named = inputs(args)
-    loaded = pipeline.load(named.paths, named.overrides, state_dir(args), args.host)
-    look = pipeline.look(loaded.desired, loaded.store, Linux(loaded.store))
-    view = _view(loaded, look)
-    if console.json:
-        console.document(render.document(view))
-    else:
-        console.result(render.text(view, console.out))
+    if args.name:
+        return _by_name(args, console)
+    given = inputs(args)
+    if args.watch:
+        return _follow(args, given, console)
+    loaded = _load(args, given, console)
+    view = standing.seen(loaded, pipeline.look(loaded.desired, loaded.store, Linux(loaded.store)))
+    _show(view, console)
+    return _code(args, view)
+
+
+def _by_name(args: Namespace, console: Console) -> int:
+    desk = named.desk(args, console)
+    refuse_host(args)
+    if args.watch:
+        raise UsageError(
+            "--watch looks at the kernel, and needs the files", hint="name them instead of --name"
+        )
+    view = standing.told(desk)
+    _show(view, console)
+    return _code(args, view)
+
+
+def _code(args: Namespace, view: StatusView) -> int:
     if view.bad and args.exit_code is not None:
         code: int = args.exit_code
         return code
     return Exit.OK
 
 
-def _view(loaded: Loaded, look: Look) -> StatusView:
-    history = loaded.store.history()
-    last = history[-1] if history else None
-    interrupted = loaded.store.interrupted()
-    return StatusView(
-        loaded.topology.name,
-        tuple(conditions(loaded.local, loaded.desired, look)),
-        last,
-        0.0 if last is None else _age(last),
-        last is not None and last.digest != loaded.expanded.digest,
-        None if interrupted is None else f"{interrupted.command} of {interrupted.started}",
-    )
-
-
-def _age(last: Run) -> float:
+def _load(args: Namespace, given: Inputs, console: Console) -> Loaded:
     try:
-        return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(last.started)).total_seconds())
-    except (ValueError, TypeError):  # a record from elsewhere
-        return 0.0
+        return pipeline.load(given.paths, given.overrides, state_dir(args), args.host)
+    except TopologyError:
+        console.notice(
+            "note: `reconciler status --name TOPOLOGY` says what the watch knows without the files\n"
+        )
+        raise
+
+
+def _show(view: StatusView, console: Console) -> None:
+    if console.json:
+        console.document(render.document(view))
+    else:
+        console.result(render.text(view, console.out))
+
+
+# ------------------------------------------------------------------------------------------------------ again and again
+
+
+def _follow(args: Namespace, given: Inputs, console: Console) -> int:
+    """Until a signal. Files that are wrong meanwhile leave what was read before; the watch, if any, says so."""
+    if STDIN in (*given.paths, *given.overrides):
+        raise UsageError("standard input cannot be watched", hint="name files or directories")
+    loaded = _load(args, given, console)
+    if console.json:
+        console.result(json.dumps({"format_version": "1.0", "topology": loaded.topology.name}) + "\n")
+    paths = (*given.paths, *given.overrides)
+    shown = ""
+    with Follower(loaded.store) as kernel, Triggers(kernel) as triggers:
+        kernel.declare(loaded.desired)
+        read = signature(paths, loaded.expanded.files)
+        while True:
+            triggers.watch([*paths, *loaded.expanded.files, *_places(Desk(loaded.store))])
+            kernel.listen()
+            look = pipeline.look(loaded.desired, loaded.store, kernel)
+            shown = _redraw(standing.seen(loaded, look), shown, console)
+            stop = (
+                triggers.wait(time.monotonic() + _LONG).stop or triggers.wait(time.monotonic() + _QUIET).stop
+            )
+            if stop is not None:
+                return 128 + stop
+            if read != (now := signature(paths, loaded.expanded.files)):
+                read = now
+                loaded = _reloaded(args, given, loaded)
+                kernel.declare(loaded.desired)
+
+
+def _reloaded(args: Namespace, given: Inputs, loaded: Loaded) -> Loaded:
+    try:
+        found = pipeline.load(given.paths, given.overrides, state_dir(args), args.host)
+    except (TopologyError, UsageError):
+        return loaded
+    return found if found.topology.name == loaded.topology.name else loaded
+
+
+def _places(desk: Desk) -> list[str]:
+    return [str(path) for path in (desk.events, Path(desk.events.parent)) if path.parent.is_dir()]
+
+
+def _redraw(view: StatusView, shown: str, console: Console) -> str:
+    """Say how things are, if that is news; what is compared leaves out how long ago things were."""
+    document = render.document(view)
+    news = json.dumps({**document, "watch": {**document["watch"], "written": None, "passed": None}})
+    if news == shown:
+        return shown
+    if console.json:
+        console.result(json.dumps(document) + "\n")
+    else:
+        clear = _CLEAR if console.terminal else "\n" if shown else ""
+        console.result(clear + render.text(view, console.out))
+    return news

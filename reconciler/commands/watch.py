@@ -10,14 +10,13 @@ from argparse import Namespace
 from .. import service, watch, watched
 from ..errors import UsageError
 from ..guard import Allowed
-from ..render.style import Style, safe
+from ..happened import Event
+from ..render import events as render
 from ..source import STDIN
-from ..watch import Event, Settings
+from ..watch import Settings
 from ..watched import Report
 from .console import Console
 from .inputs import inputs, state_dir
-
-_COLORS = {"failed": "red", "mistake": "red", "flapping": "red", "waiting": "yellow", "suspended": "yellow"}
 
 
 def run(args: Namespace, console: Console) -> int:
@@ -48,8 +47,9 @@ class _Lines:
         """One line."""
         if self._console.json:
             sys.stdout.write(json.dumps({"time": watched.now(), **event._asdict()}) + "\n")
-        elif not self._console.quiet or event.kind in _COLORS:
-            sys.stdout.write(_line(event, self._console.out))
+        elif not self._console.quiet or event.kind in render.COLORS:
+            words = render.words(event._asdict(), self._console.out)
+            sys.stdout.write(f"{time.strftime('%H:%M:%S')}  {words}\n")
         sys.stdout.flush()
 
     def reported(self, report: Report) -> None:
@@ -60,14 +60,3 @@ class _Lines:
             service.notify(f"READY=1\n{state}")
         else:
             service.notify(f"{state}\nWATCHDOG=1")
-
-
-def _line(event: Event, style: Style) -> str:
-    subject = f"{safe(event.address)}: " if event.address is not None else ""
-    cause = f" ({event.cause})" if event.cause in ("drift", "removed") else ""
-    message = (
-        style.paint(safe(event.message), _COLORS[event.kind])
-        if event.kind in _COLORS
-        else safe(event.message)
-    )
-    return f"{time.strftime('%H:%M:%S')}  {subject}{message}{cause}\n"

@@ -2,28 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from .style import Style, columns, counted, duration, safe
+from ..health import Condition, State, Suspension
+from . import suspended
+from .history import counts
+from .style import Style, columns, counted, duration, local, safe
 
 if TYPE_CHECKING:
     from ..state import Run
+    from ..watched import Report
+
+_COLORS = {State.STALLED: "red", State.RECONCILING: "yellow"}
+
+
+class Pulse(StrEnum):
+    """How a watch is: silent means that it runs and gave no sign of life for too long."""
+
+    RUNNING = "running"
+    SILENT = "silent"
+    STOPPED = "stopped"
+    KILLED = "killed"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """Whether one address of the topology is as declared and works, and if not, why."""
+class WatchView:
+    """What is known of the topology's watch. `heard` is seconds since its last sign of life, `passed` since its last pass."""
 
-    address: str
-    ready: bool
-    reason: str
+    pulse: Pulse
+    report: Report | None = None
+    heard: float = 0.0
+    passed: float | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is one."""
+        return self.pulse in (Pulse.RUNNING, Pulse.SILENT)
+
+
+NO_WATCH = WatchView(Pulse.NONE)
 
 
 @dataclass(frozen=True, slots=True)
 class StatusView:
-    """Everything that `status` shows. `age` is seconds since the last run began; `edited`: files changed since."""
+    """Everything that `status` shows. `age` is seconds since the last run began; `edited`: files changed since.
+
+    `hearsay`: the conditions are what the watch says, not what was seen.
+    """
 
     topology: str
     conditions: Sequence[Condition]
@@ -31,6 +60,9 @@ class StatusView:
     age: float
     edited: bool
     interrupted: str | None = None
+    suspension: Suspension | None = None
+    watch: WatchView = NO_WATCH
+    hearsay: bool = False
 
     @property
     def bad(self) -> int:
@@ -39,44 +71,80 @@ class StatusView:
 
 
 def text(view: StatusView, style: Style) -> str:
-    """A table, then the last run and the count."""
-    rows = [("ADDRESS", "READY", "STATUS")]
-    rows += [(safe(c.address), "yes" if c.ready else "no", safe(c.reason)) for c in view.conditions]
-    head, *lines = columns(rows)
-    painted = [
-        line if condition.ready else style.paint(line, "red")
-        for line, condition in zip(lines, view.conditions, strict=True)
-    ]
-    return "\n".join([style.paint(head, "bold"), *painted, "", *_sentences(view)]) + "\n"
-
-
-def _sentences(view: StatusView) -> list[str]:
+    """A table, then what is to be known about it, the count last."""
     lines = []
+    if view.conditions:
+        rows = [("ADDRESS", "STATE", "REASON", "MESSAGE")]
+        rows += [(safe(c.address), str(c.state), str(c.reason), safe(c.message)) for c in view.conditions]
+        head, *body = columns(rows)
+        lines.append(style.paint(head, "bold"))
+        lines += [
+            line if condition.ready else style.paint(line, _COLORS[condition.state])
+            for line, condition in zip(body, view.conditions, strict=True)
+        ]
+        lines.append("")
+    return "\n".join([*lines, *_sentences(view)]) + "\n"
+
+
+def _sentences(view: StatusView) -> Iterator[str]:
     if view.interrupted is not None:
-        lines.append(f"A run was cut short: {safe(view.interrupted)}. Apply again to complete it.")
+        yield f"A run was cut short: {safe(view.interrupted)}. Apply again to complete it."
     if view.last is None:
-        lines.append(f"Topology '{safe(view.topology)}' was never applied here.")
+        yield f"Topology '{safe(view.topology)}' was never applied here."
     else:
-        lines.append(_run(view.last, view.age))
+        yield _run(view.last, view.age)
     if view.edited:
-        lines.append("The files have changed since.")
+        yield "The files have changed since."
+    if view.suspension is not None:
+        yield suspended.sentence(view.suspension)
+    yield from _watch(view.watch)
     if view.bad:
-        lines.append(f"{view.bad:,} of {len(view.conditions):,} not ready.")
-    else:
-        lines.append(f"In sync: {counted(len(view.conditions), 'object')} ready.")
-    return lines
+        of = "" if view.hearsay else f" of {len(view.conditions):,}"
+        yield f"{view.bad:,}{of} not ready."
+    elif not view.hearsay:
+        yield f"In sync: {counted(len(view.conditions), 'object')} ready."
+    elif view.watch.runs:
+        yield "All ready, says the watch."
+
+
+def _watch(watch: WatchView) -> Iterator[str]:
+    report = watch.report
+    if report is None or not watch.runs:
+        yield _absent(watch)
+        return
+    passed = "" if watch.passed is None else f", the last {ago(watch.passed)}"
+    overruns = f", {counted(report.overruns, 'overrun')}" if report.overruns else ""
+    mode = "only looks" if report.detect_only else f"{report.repaired:,} repaired"
+    yield (
+        f"Watched since {local(report.started)} (pid {report.pid}): "
+        f"{report.passes:,} {'pass' if report.passes == 1 else 'passes'}{passed}; {mode}{overruns}."
+    )
+    if watch.pulse is Pulse.SILENT:
+        yield f"The watch gave no sign of life for {ago(watch.heard).removesuffix(' ago')}: it may hang."
+    if report.mistakes:
+        since = "" if report.mistaken is None else f" since {local(report.mistaken)}"
+        yield f"The files are wrong{since}; what was read before is kept:"
+        yield from (f"  {safe(mistake)}" for mistake in report.mistakes)
+    for address, flap in report.flapping.items():
+        what = f" ({safe(flap.what)})" if flap.what else ""
+        yield f"Flapping: {safe(address)} was undone {flap.times} times by somebody else{what}."
+
+
+def _absent(watch: WatchView) -> str:
+    report = watch.report
+    if watch.pulse is Pulse.KILLED and report is not None:
+        return (
+            f"No watch runs. The last one (pid {report.pid}) ended without a word; "
+            f"it was last heard of {ago(watch.heard)}."
+        )
+    if watch.pulse is Pulse.STOPPED:
+        return f"No watch runs. The last one stopped {ago(watch.heard)}."
+    return "A watch is starting." if watch.runs else "No watch runs."
 
 
 def _run(run: Run, age: float) -> str:
-    counts = (
-        (run.created, "created"),
-        (run.changed, "changed"),
-        (run.replaced, "replaced"),
-        (run.deleted, "deleted"),
-    )
-    what = ", ".join(f"{number:,} {word}" for number, word in counts if number) or "nothing"
     took = duration(run.seconds)
-    return f"Last run: {safe(run.command)} {ago(age)}, {run.result}: {what} kernel objects in {took}."
+    return f"Last run: {safe(run.command)} {ago(age)}, {run.result}: {counts(run)} kernel objects in {took}."
 
 
 def ago(seconds: float) -> str:
@@ -91,9 +159,33 @@ def document(view: StatusView) -> dict[str, Any]:
     """The same for programs."""
     return {
         "topology": view.topology,
-        "ready": view.bad == 0,
-        "conditions": [asdict(condition) for condition in view.conditions],
+        "ready": view.bad == 0 and (not view.hearsay or view.watch.runs),
+        "conditions": [condition(item) for item in view.conditions],
+        "conditions_from": "watch" if view.hearsay else "kernel",
         "last_run": None if view.last is None else asdict(view.last),
         "files_changed_since": view.edited,
         "interrupted": view.interrupted,
+        "suspended": suspended.document(view.suspension),
+        "watch": _watch_document(view.watch),
     }
+
+
+def condition(item: Condition) -> dict[str, Any]:
+    """One condition for programs."""
+    return {
+        "address": item.address,
+        "ready": item.ready,
+        "state": str(item.state),
+        "reason": str(item.reason),
+        "message": item.message,
+    }
+
+
+def _watch_document(watch: WatchView) -> dict[str, Any]:
+    found: dict[str, Any] = {"state": str(watch.pulse)}
+    if watch.report is None:
+        return found
+    report = asdict(watch.report)
+    for name in ("trouble", "suspended"):  # said above, of now
+        del report[name]
+    return found | report

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 
 # C0, DEL, C1, marks that reorder text, line separators, halves of surrogate pairs, the byte order mark.
@@ -55,6 +56,14 @@ def duration(seconds: float) -> str:
     if seconds < 0.1:
         return f"{max(1, round(seconds * 1000))} ms"
     return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:,.1f} s"
+
+
+def local(time: str) -> str:
+    """A time in ISO form as the reader's clock shows it; what is no time stays as it is."""
+    try:
+        return datetime.fromisoformat(time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError):
+        return safe(time)
 
 
 @lru_cache(maxsize=1 << 14)  # the same addresses are sorted for the plan, for the question and for the result

@@ -265,7 +265,7 @@ def test_status_tells_what_is_not_ready(world: World, lab: Path) -> None:
     assert "In sync: 5 objects ready." in world.reconciler("status", lab, "--exit-code").stdout
     world.run("ip", "-n", "lab.web", "link", "set", "eth0", "down")
     drifted = world.reconciler("status", lab, "--exit-code", exit=4).stdout
-    assert "sandbox/web/endpoint/eth0  no     differs: up (drift)" in drifted
+    assert "sandbox/web/endpoint/eth0  Reconciling  Drifted  differs: up (drift)" in drifted
     assert "2 of 5 not ready." in drifted
     document = world.reconciler("status", lab, "-o", "json").json()
     assert document["last_run"]["result"] == "ok"

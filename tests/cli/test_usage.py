@@ -9,9 +9,24 @@ import pytest
 
 from tests.cli.conftest import ROOT, Run
 
-COMMANDS = (
-    "validate config plan apply destroy status show exec explain schema version help".split()  # noqa: SIM905
-)
+COMMANDS = [
+    "validate",
+    "config",
+    "plan",
+    "apply",
+    "destroy",
+    "status",
+    "history",
+    "events",
+    "suspend",
+    "resume",
+    "show",
+    "exec",
+    "explain",
+    "schema",
+    "version",
+    "help",
+]
 
 
 def test_help_names_every_command(run: Run) -> None:
@@ -42,6 +57,13 @@ def test_every_command_has_help(run: Run, command: str) -> None:
         (("plan", "--state-dir", ""), "--state-dir is empty", "name a directory"),
         (("help", "plam"), "there is no command 'plam'", "did you mean 'plan'?"),
         (("apply", "--timeout", "soon"), "'soon' is no time", "--help"),
+        (("suspend", "--name", "lab"), "--reason", "--help"),
+        (("suspend", "--name", "lab", "--reason", " "), "--reason is empty", "at most 500"),
+        (("suspend", "--name", "lab", "--reason", "x", "--for", "soon"), "'soon' is no length", "1h30m"),
+        (("suspend", "--name", "lab", "--reason", "x", "--until", "2020-01-01"), "is in the past", ""),
+        (("suspend", "--name", "lab", "--reason", "x"), "'lab' was never applied here", "show"),
+        (("events", "--name", "lab", "--since", "then"), "'then' is no time", "10m"),
+        (("status", "--name", "lab", "--watch"), "--watch looks at the kernel", "name them"),
         (("--color", "purple", "plan"), "purple", "--help"),
         (("schema", "lab.yaml"), "'lab.yaml' is one argument too many for 'schema'", "--help"),
         (("destroy", "--name", "../etc"), "'../etc' cannot be the name of a topology", "lower-case"),

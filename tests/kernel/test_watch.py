@@ -116,7 +116,8 @@ def test_a_fight_is_slow_and_has_a_name(world: World) -> None:
         flapping = watch.kind("flapping", "network/front")
         assert "undone 5 times" in flapping["message"]
         assert "mtu" in flapping["message"]
-        watch.reports("flapping", {"network/front": "mtu"})
+        watch.reports("repaired", 5)
+        assert watch.report()["flapping"]["network/front"]["what"] == "mtu"
     world.reconciler("destroy", "--name", "lab", "--yes")
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from reconciler import fields
 from reconciler.errors import Exit
+from reconciler.health import Condition, Reason
 from tests import docs
 
 PAGES = docs.pages()
@@ -32,6 +33,13 @@ def test_links_lead_somewhere(page: Path) -> None:
     """Every relative link names a file or folder of the repository."""
     targets = _LINK.findall(page.read_text(encoding="utf-8"))
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_every_reason_is_explained() -> None:
+    """The table of docs/operations.md names each reason with the state that it means, and no other."""
+    text = (docs.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| (\w+) \| `(\w+)` \|", text, re.MULTILINE)
+    assert sorted(listed) == sorted((str(Condition("", reason).state), str(reason)) for reason in Reason)
 
 
 def test_every_key_is_in_the_reference() -> None:

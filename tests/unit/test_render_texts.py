@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
 import pytest
 
 from reconciler.errors import Diagnostic, KernelError, Mark, Refused
+from reconciler.health import Condition, Flapping, Reason, Suspension
 from reconciler.objects import (
     HOST,
     Address,
@@ -15,11 +20,22 @@ from reconciler.objects import (
     Route,
     Sysctl,
 )
-from reconciler.render import diagnostics, failure, show, status, style, words
+from reconciler.render import diagnostics, events, failure, history, show, status, style, suspended, words
 from reconciler.render.show import Shown, Space
-from reconciler.render.status import Condition, StatusView
+from reconciler.render.status import Pulse, StatusView, WatchView
 from reconciler.render.style import PLAIN, Style
 from reconciler.state import Run
+from reconciler.watched import Report
+
+
+@pytest.fixture
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The reader's clock is that of Greenwich."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 def shown(line: str, mark: Mark, *, hint: str | None = None, width: int = 100) -> list[str]:
@@ -93,20 +109,21 @@ def test_status_is_a_table_and_two_sentences() -> None:
     view = StatusView(
         "lab",
         (
-            Condition("network/lan", ready=True, reason="in sync"),
-            Condition("sandbox/a", ready=False, reason="missing"),
+            Condition("network/lan", Reason.IN_SYNC),
+            Condition("sandbox/a", Reason.DRIFTED, "missing (drift)"),
         ),
         RUN,
         125.0,
         edited=True,
     )
     assert status.text(view, PLAIN) == (
-        "ADDRESS      READY  STATUS\n"
-        "network/lan  yes    in sync\n"
-        "sandbox/a    no     missing\n"
+        "ADDRESS      STATE        REASON   MESSAGE\n"
+        "network/lan  Ready        InSync\n"
+        "sandbox/a    Reconciling  Drifted  missing (drift)\n"
         "\n"
         "Last run: apply 2 min ago, ok: 12 created, 1 changed kernel objects in 0.21 s.\n"
         "The files have changed since.\n"
+        "No watch runs.\n"
         "1 of 2 not ready.\n"
     )
     assert status.document(view)["ready"] is False
@@ -117,6 +134,96 @@ def test_status_without_a_run() -> None:
     text = status.text(StatusView("lab", (), None, 0, edited=False, interrupted="apply of noon"), PLAIN)
     assert "Topology 'lab' was never applied here." in text
     assert "A run was cut short: apply of noon." in text
+
+
+REPORT = Report(4711, "2026-11-24T10:00:00+00:00", "2026-11-24T10:01:00+00:00", "abc", passes=3, repaired=2)
+
+
+@pytest.mark.parametrize(
+    ("watch", "sentence"),
+    [
+        (status.NO_WATCH, "No watch runs."),
+        (
+            WatchView(Pulse.RUNNING, REPORT, 3.0, 2.0),
+            "Watched since 2026-11-24 10:00:00 (pid 4711): 3 passes, the last 2 s ago; 2 repaired.",
+        ),
+        (
+            WatchView(Pulse.RUNNING, replace(REPORT, passes=1, detect_only=True, overruns=1), 3.0, 2.0),
+            "(pid 4711): 1 pass, the last 2 s ago; only looks, 1 overrun.",
+        ),
+        (WatchView(Pulse.SILENT, REPORT, 300.0), "The watch gave no sign of life for 5 min: it may hang."),
+        (WatchView(Pulse.STOPPED, REPORT, 300.0), "No watch runs. The last one stopped 5 min ago."),
+        (
+            WatchView(Pulse.KILLED, replace(REPORT, mistakes=("lab.yaml:1:1: broken",)), 300.0),
+            "No watch runs. The last one (pid 4711) ended without a word; it was last heard of 5 min ago.",
+        ),
+        (
+            WatchView(
+                Pulse.RUNNING, replace(REPORT, mistakes=("lab.yaml:1:1: broken",), mistaken=REPORT.written)
+            ),
+            "The files are wrong since 2026-11-24 10:01:00; what was read before is kept:\n  lab.yaml:1:1: broken",
+        ),
+        (
+            WatchView(Pulse.RUNNING, replace(REPORT, flapping={"network/lan": Flapping(7, "mtu")})),
+            "Flapping: network/lan was undone 7 times by somebody else (mtu).",
+        ),
+    ],
+    ids=["none", "running", "looking", "silent", "stopped", "killed", "mistakes", "flapping"],
+)
+def test_status_says_how_the_watch_is(watch: WatchView, sentence: str, utc: None) -> None:
+    """Of one that does not run nothing is repeated but when it was there."""
+    view = StatusView("lab", (), RUN, 0, edited=False, watch=watch)
+    text = status.text(view, PLAIN)
+    assert sentence in text
+    assert ("broken" in text) == ("broken" in sentence)
+    assert status.document(view)["watch"]["state"] == str(watch.pulse)
+
+
+def test_status_by_hearsay_says_so() -> None:
+    """What a watch says is not counted as seen, and without a watch nothing is called ready."""
+    trouble = (Condition("network/lan", Reason.CONFLICT, "br0 is there already"),)
+    running = WatchView(Pulse.RUNNING, REPORT)
+    told = StatusView("lab", trouble, RUN, 0, edited=False, watch=running, hearsay=True)
+    assert "network/lan  Stalled  Conflict  br0 is there already\n" in status.text(told, PLAIN)
+    assert status.text(told, PLAIN).endswith("\n1 not ready.\n")
+    assert status.text(replace(told, conditions=()), PLAIN).endswith("All ready, says the watch.\n")
+    alone = replace(told, conditions=(), watch=status.NO_WATCH)
+    assert status.text(alone, PLAIN).endswith("No watch runs.\n")
+    assert status.document(alone)["ready"] is False
+
+
+def test_a_suspension_is_one_sentence(utc: None) -> None:
+    """Since when, by whom, until when, why; what is unknown is left out."""
+    full = Suspension("db\x1b upgrade", "2026-11-24T10:00:00+00:00", "2026-11-24T12:00:00+00:00", "anna")
+    assert suspended.sentence(full) == (
+        "Suspended since 2026-11-24 10:00:00 by anna, until 2026-11-24 12:00:00: db\\x1b upgrade"
+    )
+    assert suspended.sentence(Suspension("why", "")) == "Suspended: why"
+
+
+def test_an_event_is_a_line(utc: None) -> None:
+    """Time, address, what, why, and the run that it was part of; what somebody else wrote cannot move the cursor."""
+    event = {"time": "2026-11-24T10:00:00.500+00:00", "kind": "changed", "message": "changed mtu"}
+    more = {"address": "network/lan", "cause": "drift", "run": "1a2b3c4d"}
+    assert (
+        events.line({**event, **more}, PLAIN)
+        == "2026-11-24 10:00:00  network/lan: changed mtu (drift)  [1a2b3c4d]\n"
+    )
+    assert events.line({**event, "cause": None, "message": "a\x1b"}, PLAIN) == "2026-11-24 10:00:00  a\\x1b\n"
+    assert (
+        events.words({"kind": "drift", "message": "missing (drift)", "cause": "drift"}, PLAIN)
+        == "missing (drift)"
+    )
+
+
+def test_the_history_is_a_table(utc: None) -> None:
+    """One line a run; records from before runs had an id have none."""
+    runs = (RUN, replace(RUN, id="1a2b3c4d", cause="drift", created=0, changed=0, result="failed"))
+    assert history.text(runs, PLAIN) == (
+        "TIME                 RUN       COMMAND  CAUSE     FILES  RESULT  TOOK    KERNEL OBJECTS\n"
+        "2026-11-24 10:00:00  -         apply    declared  abc    ok      0.21 s  12 created, 1 changed\n"
+        "2026-11-24 10:00:00  1a2b3c4d  apply    drift     abc    failed  0.21 s  nothing\n"
+    )
 
 
 @pytest.mark.parametrize(

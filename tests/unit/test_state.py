@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -145,6 +145,17 @@ def test_a_torn_last_line_of_the_journal_is_no_end(store: Store) -> None:
         interrupted = store.interrupted()
         assert interrupted is not None
         assert interrupted.announced == {WEB.key}
+
+
+def test_repairs_do_not_push_edits_out_of_the_history(store: Store) -> None:
+    """Fifty of each cause are kept, in the order in which they were."""
+    with store.lock():
+        store.add_history(RUN)
+        for number in range(60):
+            store.add_history(replace(RUN, started=str(number), cause="drift"))
+        store.add_history(replace(RUN, started="last"))
+    started = [run.started for run in store.history()]
+    assert started == [RUN.started, *map(str, range(10, 60)), "last"]
 
 
 @pytest.mark.parametrize("name", ["state.json", "applied.json", "history.json"])

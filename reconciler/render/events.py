@@ -1,0 +1,26 @@
+"""Events as lines. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .style import Style, local, safe
+
+COLORS = {"failed": "red", "mistake": "red", "flapping": "red", "waiting": "yellow", "suspended": "yellow"}
+
+
+def line(event: Mapping[str, Any], style: Style) -> str:
+    """When, what about, what, why; and of which run, when it was part of one and everything is wanted."""
+    run = f"  [{safe(str(event['run']))}]" if event.get("run") else ""
+    return f"{local(str(event.get('time', '')))}  {words(event, style)}{style.paint(run, 'dim')}\n"
+
+
+def words(event: Mapping[str, Any], style: Style) -> str:
+    """The same without time and run."""
+    address, cause = event.get("address"), event.get("cause")
+    subject = f"{safe(str(address))}: " if address else ""
+    message = safe(str(event.get("message", "")))
+    why = f" ({cause})" if cause in ("drift", "removed") and f"({cause})" not in message else ""
+    kind = event.get("kind")
+    return f"{subject}{style.paint(message, COLORS[kind]) if kind in COLORS else message}{why}"
