@@ -34,10 +34,12 @@ _TAKEN = (
     130,
     143,
 )  # by errors.Exit; only "changes are pending" can have another number
+_WITH_PROGRAM = ("exec", "run")
 _CHOICE = re.compile(r"invalid choice: '(.*?)'")
 
 _EPILOG = """\
-PATH is a topology file, a directory of them, a pattern, or '-'; without one, ./topologies or ./*.topo.yaml is read.
+PATH is a topology file, a directory of them, a pattern, or '-'; without one, $RECONCILER_TOPOLOGY, ./topologies or
+./*.topo.yaml is read.
 Several PATHs are merged side by side. With -f the first is the base and every further one overrides what came before.
 
 exit codes: 0 done or nothing to do, 1 a step failed, 2 wrong command line, 3 topology invalid, 4 changes pending,
@@ -99,8 +101,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
         _refuse(unknown[0], args.command, parser)
     if args.command == "help":
         _help(args.topic, parser)
-    if args.command == "exec":
+    if args.command in _WITH_PROGRAM:
         args.program = tail
+    if args.command == "run" and hasattr(args, "state_dir"):
+        fail("'run' keeps its state in memory, for as long as it lasts", "leave --state-dir out")
     return _with_defaults(args)
 
 
@@ -113,8 +117,8 @@ def load(command: str) -> Callable[[argparse.Namespace, Console], int]:
 
 
 def _split(argv: list[str]) -> tuple[list[str], list[str]]:
-    """Everything behind `--` of `exec` belongs to the program that is started."""
-    if "--" not in argv or "exec" not in argv[: argv.index("--")]:
+    """Everything behind `--` of a command that starts a program belongs to that."""
+    if "--" not in argv or not set(_WITH_PROGRAM) & set(argv[: argv.index("--")]):
         return argv, []
     return argv[: argv.index("--")], argv[argv.index("--") + 1 :]
 
@@ -381,6 +385,20 @@ def _exec(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(paths=[], program=[])
 
 
+def _run(parser: argparse.ArgumentParser) -> None:
+    parser.usage = f"{PROGRAM} run [PATH ...] [--in SANDBOX] [-- COMMAND [ARGUMENT ...]]"
+    _paths(parser)
+    _host(parser)
+    parser.add_argument("--in", dest="inside", metavar="SANDBOX", help="in which sandbox the command runs")
+    parser.add_argument(
+        "--keep-user", action="store_true", help="the command runs as who you are, not as root inside"
+    )
+    parser.add_argument(
+        "--timeout", type=_seconds, default=60.0, metavar="S", help="seconds to wait for readiness (60)"
+    )
+    parser.set_defaults(program=[])
+
+
 def _explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("field", nargs="?", default="", metavar="FIELD", help="such as networks.*.subnets")
 
@@ -429,6 +447,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "show": ("list what the kernel holds, ours and foreign", _show),
     "doctor": ("say what this host has of what topologies need, and how to get the rest", _doctor),
     "exec": ("run a program in a sandbox", _exec),
+    "run": ("run a command beside a topology in a private view of the kernel; nothing is left of it", _run),
     "explain": ("describe a field of the topology file", _explain),
     "schema": ("print the JSON Schema of the topology file", _nothing),
     "version": ("print the version", _nothing),

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import signal
 from argparse import Namespace
-from collections.abc import Sequence
 
-from .. import identity, names, pipeline
+from .. import identity, names, pipeline, processes
 from ..compile import namespace
 from ..errors import ReconcilerError, UsageError
 from ..kernel import netns
 from .console import Console
-from .inputs import inputs, refuse_both, refuse_host, state_dir, topology_name
+from .inputs import inputs, one_sandbox, refuse_both, refuse_host, state_dir, topology_name, unknown_sandbox
 
 
 def run(args: Namespace, _: Console) -> int:
@@ -28,22 +25,8 @@ def run(args: Namespace, _: Console) -> int:
         )
     program = list(args.program) or [os.environ.get("SHELL") or "/bin/sh"]
     with netns.home() as back, netns.inside(fd, back):
-        _become(program)
+        processes.become(program, os.environ)
     raise AssertionError("exec returned")
-
-
-def _become(program: list[str]) -> None:
-    for number in (
-        signal.SIGPIPE,
-        signal.SIGXFSZ,
-    ):  # Python ignores them, and what is ignored stays so over exec
-        signal.signal(number, signal.SIG_DFL)
-    try:
-        os.execvp(program[0], program)  # noqa: S606  # starting what the user typed is the whole point
-    except OSError as error:
-        raise UsageError(
-            f"cannot run '{program[0]}': {error.strerror}", hint="name a program that is in $PATH"
-        ) from error
 
 
 def _by_name(args: Namespace) -> str:
@@ -52,7 +35,7 @@ def _by_name(args: Namespace) -> str:
     prefix = names.netns(topology, "")
     known = [entry.removeprefix(prefix) for entry in netns.entries(prefix)]
     if args.sandbox not in known:
-        raise _unknown(args.sandbox, topology, known)
+        raise unknown_sandbox(args.sandbox, topology, known)
     return names.netns(topology, args.sandbox)
 
 
@@ -60,9 +43,7 @@ def _by_files(args: Namespace) -> str:
     named = inputs(args)
     loaded = pipeline.load(named.paths, named.overrides, state_dir(args), args.host)
     topology, here = loaded.topology, loaded.desired.here
-    sandbox = topology.sandboxes.get(args.sandbox)
-    if sandbox is None:
-        raise _unknown(args.sandbox, topology.name, list(topology.sandboxes))
+    sandbox = one_sandbox(topology, args.sandbox)
     if here is not None and sandbox.host != here.host:
         raise UsageError(
             f"sandbox '{sandbox.name}' is on host '{sandbox.host}', and this is '{here.host}'",
@@ -73,9 +54,3 @@ def _by_files(args: Namespace) -> str:
 
         identity.confirm(here, observe.host_addresses())
     return namespace(topology.name, sandbox)
-
-
-def _unknown(name: str, topology: str, known: Sequence[str]) -> UsageError:
-    close = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean '{close[0]}'?" if close else f"it has: {', '.join(known[:10]) or 'none'}"
-    return UsageError(f"topology '{topology}' has no sandbox '{name}'", hint=hint)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import UsageError
 
+if TYPE_CHECKING:
+    from ..model import Sandbox, Topology
+
+_FILES, _OVERRIDES = "RECONCILER_TOPOLOGY", "RECONCILER_OVERRIDES"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,30}[a-z0-9])?")
 
 
@@ -34,15 +40,54 @@ class Inputs(NamedTuple):
 
 
 def inputs(args: Namespace) -> Inputs:
-    """The files that were named, else the usual places. Raises UsageError when there is nothing."""
+    """The files that were named, else those of the environment, else the usual places.
+
+    Raises UsageError when there is nothing.
+    """
     paths, files = tuple(args.paths), tuple(args.files)
     if paths:
         return Inputs(paths, files)
     if files:
         return Inputs(files[:1], files[1:])
+    if usual := _listed(_FILES):
+        return Inputs(usual, _listed(_OVERRIDES))
     from ..source import default_paths
 
     return Inputs(default_paths(), ())
+
+
+def _listed(variable: str) -> tuple[str, ...]:
+    return tuple(path for path in os.environ.get(variable, "").split(os.pathsep) if path)
+
+
+def to_environment(named: Inputs) -> Mapping[str, str]:
+    """Variables with which a command that names no files reads these. Raises UsageError where that cannot be said."""
+    from ..source import STDIN
+
+    paths = (*named.paths, *named.overrides)
+    if STDIN in paths:
+        raise UsageError("standard input is the command's own", hint="name a file for the topology")
+    if found := next((path for path in paths if os.pathsep in path), None):
+        raise UsageError(f"'{found}' has a '{os.pathsep}' in its name", hint="rename it")
+    return {
+        variable: os.pathsep.join(map(os.path.abspath, group))
+        for variable, group in ((_FILES, named.paths), (_OVERRIDES, named.overrides))
+    }
+
+
+def one_sandbox(topology: Topology, name: str) -> Sandbox:
+    """The sandbox of that name. Raises UsageError when there is none."""
+    sandbox = topology.sandboxes.get(name)
+    if sandbox is None:
+        raise unknown_sandbox(name, topology.name, list(topology.sandboxes))
+    return sandbox
+
+
+def unknown_sandbox(name: str, topology: str, known: Sequence[str]) -> UsageError:
+    """The error for a sandbox that does not exist, with what was probably meant."""
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean '{close[0]}'?" if close else f"it has: {', '.join(known[:10]) or 'none'}"
+    return UsageError(f"topology '{topology}' has no sandbox '{name}'", hint=hint)
 
 
 def has_files(args: Namespace) -> bool:

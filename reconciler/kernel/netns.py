@@ -124,6 +124,11 @@ def inside(fd: int, back: int) -> Iterator[None]:
         _return(back)
 
 
+def move(fd: int) -> None:
+    """Move the calling thread into the namespace `fd`, for good."""
+    _enter(fd)
+
+
 def _enter(fd: int) -> None:
     try:
         _call("setns", fd, _CLONE_NEWNET)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tests.bench.shapes import NAME, Shape
 from tests.bench.tunnels import DEVICE, HERE, HOSTS, PARSE_AND_READ, READ, SEND, VTEP, Tunnels
-from tests.world import World, refusal
+from tests.world import ROOT, World, refusal
 
 RECONCILER = (sys.executable, "-m", "reconciler")
 # The floor of any validation of a YAML file: to read it, in C, without checking anything or remembering places.
@@ -265,8 +265,22 @@ def start(plan: Plan, table: Table) -> None:
     table.line("`--help`, against `python -c pass`", "help", "bare", "ms")
 
 
+def private(plan: Plan, table: Table) -> None:
+    """A command beside the smallest example in a private view, against a view with nothing in it."""
+    file = str(ROOT / "topologies" / "quickstart.yaml")
+    with World() as world:
+        for _ in range(plan.rounds * 2):
+            table.add("unshare", _measured(world, "unshare", "--map-root-user", "-nmpf", "true").wall)
+            table.add("python", _measured(world, sys.executable, "-c", "pass").wall)
+            if plan.ours:
+                table.add("run", _ours(world, "run", "-q", file, "--", "true").wall)
+    table.line("`run` of `true` beside quickstart.yaml, against `unshare -rnmp true`", "run", "unshare")
+    table.line("the same, against starting Python", "run", "python")
+
+
 PARTS: Mapping[str, Callable[[Plan, Table], None]] = {
     "start": start,
+    "private": private,
     "validation": validation,
     "lifecycle": lifecycle,
     "growth": growth,

@@ -22,6 +22,7 @@ COMMANDS = [
     "resume",
     "show",
     "exec",
+    "run",
     "explain",
     "schema",
     "version",
