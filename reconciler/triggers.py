@@ -61,6 +61,11 @@ class Triggers:
         os.close(self._reader)
         os.close(self._writer)
 
+    @property
+    def stop(self) -> signal.Signals | None:
+        """The signal that asked for an end, as soon as it came: who is about to begin something need not wait for it."""
+        return self._woken.stop
+
     def watch(self, files: Iterable[str]) -> None:
         """From now on changes in the directories of these files, and of what they are links to, wake."""
         wanted = {directory: _identity(directory) for directory in _directories(files)}

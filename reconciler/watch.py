@@ -58,7 +58,10 @@ _TOLD = (Reason.WAITING, Reason.CONFLICT)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What to watch and how. `resync` is the time in seconds after which everything is looked at whatever was heard."""
+    """What to watch and how. `resync` is the time in seconds after which everything is looked at whatever was heard.
+
+    `rhythm` is the time in seconds after which the listener hears a sign of life, whatever happens; None for no such time.
+    """
 
     paths: tuple[str, ...]
     overrides: tuple[str, ...]
@@ -67,6 +70,7 @@ class Settings:
     resync: float = 60.0
     detect_only: bool = False
     allowed: Allowed = field(default_factory=Allowed)
+    rhythm: float | None = None
 
 
 class Listener(Protocol):
@@ -78,15 +82,22 @@ class Listener(Protocol):
     def reported(self, report: Report) -> None:
         """The state after a pass."""
 
+    def alive(self) -> None:
+        """The loop turns; heard often, and at least as often as `Settings.rhythm` asks for."""
 
-class _Silent:
-    """A reporter of `apply` that has nothing to say: a watch speaks in events."""
+
+class _Pulse:
+    """A reporter of `apply` for which progress is a sign of life; a watch says everything else in events."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
 
     def started(self, total: int) -> None:
         """Ignored."""
 
     def progressed(self, done: int) -> None:
-        """Ignored."""
+        """One batch more."""
+        self._listener.alive()
 
     def waiting(self, missing: int) -> None:
         """Ignored."""
@@ -134,7 +145,7 @@ class _Watch:
         self.again_at: float | None = None
         self.stop: signal.Signals | None = None
         self.known_flaps: set[str] = set()
-        self.ready = False
+        self.ready = self.asked = False
         self.reported = Report(0, "", "", "")
 
     # -- the loop --------------------------------------------------------------------------------------------------
@@ -149,10 +160,9 @@ class _Watch:
             self.turn(woken)
             if not self.ready and self.stop is None:
                 self.ready = True
-                self.tell("ready", f"{len(self.trouble):,} not ready" if self.trouble else "in sync")
+                self.tell("ready", self.words())
             if self.stop is None:
-                woken = self.triggers.wait(self.next_time())
-                self.stop = woken.stop
+                woken = self.wait(self.next_time())
         self.tell("stopped", f"stopped by {self.stop.name}; what was made stays")
         self.report(due=True, stopped=watched.now())
         return self.stop
@@ -166,24 +176,38 @@ class _Watch:
             self.resync_at = now + self.settings.resync * (0.9 + 0.2 * self.random.random())
         if woken.kernel:
             self.settle(_KERNEL_QUIET, _KERNEL_PATIENCE, woken)
-        if woken.files or woken.reload or due:
-            self.reload(asked=woken.reload)
-        if woken.reload:
+        asked, self.asked = self.asked, False
+        if asked:
+            self.tell("reload", "reads and looks at everything again, as asked")
             self.kernel.distrust()
+        if woken.files or asked or due:
+            self.reload(asked=asked)
         released = self.again_at is not None and now >= self.again_at
         rested = self.suspension_changed()
         if self.kernel.listen() or released or rested or due:
             self.again_at = None
             self.reconcile()
         self.report(due=due)
+        if asked and self.stop is None:
+            self.tell("reloaded", self.words())
+
+    def words(self) -> str:
+        return f"{len(self.trouble):,} not ready" if self.trouble else "in sync"
+
+    def wait(self, until: float) -> Woken:
+        """What happened until then, with a sign of life before. A stop and a wish to reload are kept for the loop."""
+        self.listener.alive()
+        woken = self.triggers.wait(until)
+        self.stop = self.stop or woken.stop
+        self.asked = self.asked or woken.reload
+        return woken
 
     def settle(self, quiet: float, patience: float, woken: Woken) -> None:
         """Wait until nothing more is heard for a moment, but not for ever: a burst is one pass."""
         deadline = time.monotonic() + patience
         while self.stop is None and (now := time.monotonic()) < deadline:
-            more = self.triggers.wait(min(deadline, now + quiet))
-            self.stop = more.stop
-            woken.files, woken.reload = woken.files or more.files, woken.reload or more.reload
+            more = self.wait(min(deadline, now + quiet))
+            woken.files = woken.files or more.files
             if more.kernel:
                 self.kernel.listen()
             elif not more.files:
@@ -192,6 +216,8 @@ class _Watch:
     def next_time(self) -> float:
         """When to look again although nothing was heard."""
         times = [self.resync_at]
+        if self.settings.rhythm is not None:
+            times.append(time.monotonic() + self.settings.rhythm)
         if (due := self.patience.due(time.monotonic())) is not None:
             times.append(due)
             self.again_at = due if self.again_at is None else min(due, self.again_at)
@@ -238,7 +264,7 @@ class _Watch:
         deadline = time.monotonic() + _FILES_PATIENCE
         while True:
             before = _signature(self.settings, self.loaded)
-            self.stop = self.stop or self.triggers.wait(time.monotonic() + _FILES_QUIET).stop
+            self.wait(time.monotonic() + _FILES_QUIET)
             open_for_writing = any(map(is_being_written, self.loaded.expanded.files))
             if before == _signature(self.settings, self.loaded) and not open_for_writing:
                 return True
@@ -307,7 +333,7 @@ class _Watch:
         """Look, and do what may be done; the last look."""
         look = self.look()
         todo = self.permitted(look.plan)
-        if not todo.changes:
+        if not todo.changes or self.triggers.stop is not None:
             return look
         pipeline.check_host(look, self.kernel)
         result = apply(
@@ -316,7 +342,7 @@ class _Watch:
             self.loaded.leases,
             self.kernel,
             self.loaded.store,
-            reporter=_Silent(),
+            reporter=_Pulse(self.listener),
             options=Options(wait=False, command="watch", digest=self.loaded.expanded.digest),
         )
         self.learn(todo, result)

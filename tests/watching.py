@@ -89,11 +89,13 @@ class Watching:
 
 
 @contextmanager
-def watching(world: World, topology: Mapping[str, Any], *options: str) -> Iterator[Watching]:
+def watching(
+    world: World, topology: Mapping[str, Any], *options: str, env: Mapping[str, str] | None = None
+) -> Iterator[Watching]:
     """A watch of one topology, after its first pass. At the end nothing is left to do, whoever looks."""
     file = world.write(f"{topology['name']}.topo.yaml", json.dumps(topology))
     process = world.start(
-        sys.executable, "-m", "reconciler", "watch", file, "-o", "json", *options, env=world.environment()
+        sys.executable, "-m", "reconciler", "watch", file, "-o", "json", *options, env=world.environment(env)
     )
     watch = Watching(world, process, topology["name"], file)
     try:

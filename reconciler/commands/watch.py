@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
 from argparse import Namespace
 
-from .. import service, watch, watched
+from .. import watch, watched
 from ..errors import UsageError
 from ..guard import Allowed
 from ..happened import Event
 from ..render import events as render
+from ..service import Manager
 from ..source import STDIN
 from ..watch import Settings
 from ..watched import Report
@@ -24,6 +26,7 @@ def run(args: Namespace, console: Console) -> int:
     named = inputs(args)
     if STDIN in (*named.paths, *named.overrides):
         raise UsageError("standard input cannot be watched", hint="name files or directories")
+    manager = Manager()
     settings = Settings(
         paths=named.paths,
         overrides=named.overrides,
@@ -32,19 +35,27 @@ def run(args: Namespace, console: Console) -> int:
         resync=args.resync,
         detect_only=args.detect_only,
         allowed=Allowed(everything=args.allow_empty, deletions=args.max_deletes),
+        rhythm=manager.rhythm,
     )
-    return watch.run(settings, _Lines(console))
+    gc.enable()  # what a short command need not care for would grow here for weeks
+    return watch.run(settings, _Lines(console, manager))
 
 
 class _Lines:
     """Events as lines, at once; the state to the service manager."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._ready = False
+    def __init__(self, console: Console, manager: Manager) -> None:
+        self._console, self._manager = console, manager
 
     def happened(self, event: Event) -> None:
-        """One line."""
+        """One line. What the service manager has to know goes there first."""
+        match event.kind:
+            case "reload":
+                self._manager.reloading()
+            case "ready" | "reloaded":
+                self._manager.ready()
+            case "stopped":
+                self._manager.stopping()
         if self._console.json:
             sys.stdout.write(json.dumps({"time": watched.now(), **event._asdict()}) + "\n")
         elif not self._console.quiet or event.kind in render.COLORS:
@@ -53,10 +64,9 @@ class _Lines:
         sys.stdout.flush()
 
     def reported(self, report: Report) -> None:
-        """The first report says that everything was looked at once."""
-        state = service.state(report)
-        if not self._ready:
-            self._ready = True
-            service.notify(f"READY=1\n{state}")
-        else:
-            service.notify(f"{state}\nWATCHDOG=1")
+        """The line of the service manager."""
+        self._manager.report(report)
+
+    def alive(self) -> None:
+        """Whatever else it does, the loop turns."""
+        self._manager.alive(time.monotonic())
