@@ -69,21 +69,44 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: Namespace) -> int:
     from .commands.console import open_console
-    from .errors import ReconcilerError
 
     console = open_console(args)
     signal.signal(signal.SIGTERM, _terminate)  # apply holds it back while it writes
+    wanted = getattr(args, "report", ())
+    if not wanted:
+        return _carried_out(args, console)
+    from .commands import reports
+    from .errors import ReconcilerError
+
+    try:
+        recorder = reports.open_recorder(args, console)
+    except ReconcilerError as error:
+        _report(error, console)
+        return int(error.exit_code)
+    code = _carried_out(args, console)
+    failed = recorder.write(code)
+    for failure in failed:
+        _report(failure, console)
+    return reports.code(code, failed)
+
+
+def _carried_out(args: Namespace, console: Console) -> int:
+    from .errors import ReconcilerError
+
     try:
         return int(arguments.load(args.command)(args, console))
     except ReconcilerError as error:
+        console.record(error=error)
         _report(error, console)
         return int(error.exit_code)
     except BrokenPipeError:
         raise
     except OSError as error:
+        console.record(error=_system_error(error))
         _report(_system_error(error), console)
         return _FAILED
     except Exception as error:  # noqa: BLE001  # the last resort: a bug must not look like a result
+        console.record(error=ReconcilerError(f"internal error: {type(error).__name__}: {error}"))
         _report_bug(error, console)
         return _FAILED
 

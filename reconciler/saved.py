@@ -13,7 +13,8 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ Step = tuple[str, Key, str]
 class SavedPlan:
     """What a plan file says. `steps` are the changes that were reviewed, reduced to what identifies them.
 
-    `destroying` says that nothing is desired because a destroy was planned, and not because a file was empty.
+    `destroying` says that nothing is desired because a destroy was planned, and not because a file was empty. `identity`
+    is the digest of the file itself, `digest` that of the topology files.
     """
 
     desired: Desired
@@ -45,6 +47,7 @@ class SavedPlan:
     digest: str
     steps: tuple[Step, ...]
     destroying: bool = False
+    identity: str = ""
 
 
 def is_saved_plan(path: str) -> bool:
@@ -73,8 +76,11 @@ def check_target(path: str) -> None:
 
 def write(
     path: str, desired: Desired, leases: Leases, digest: str, plan: Plan, *, destroying: bool = False
-) -> None:
-    """Save `plan`. A file is replaced whole or not at all; raises UsageError for what is not ours to replace."""
+) -> str:
+    """Save `plan`, and say by which digest it is known from now on.
+
+    A file is replaced whole or not at all; raises UsageError for what is not ours to replace.
+    """
     check_target(path)
     data = {
         "format": FORMAT,
@@ -107,6 +113,12 @@ def write(
             _replace(path, text)
     except OSError as error:
         raise UsageError(f"cannot write the plan to {path}: {error.strerror}") from error
+    return _identity(text.encode())
+
+
+def _identity(content: bytes) -> str:
+    """What an approval names: it changes with any byte of the plan."""
+    return f"sha256:{sha256(content).hexdigest()}"
 
 
 def _is_stream(path: str) -> bool:
@@ -136,7 +148,8 @@ def read(path: str) -> SavedPlan:
     try:
         if os.path.getsize(path) > _LIMIT:
             raise UsageError(f"{path} is too large for a plan")
-        data = json.loads(Path(path).read_text())
+        content = Path(path).read_bytes()
+        data = json.loads(content)
     except OSError as error:
         raise UsageError(f"cannot read the plan {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -147,7 +160,7 @@ def read(path: str) -> SavedPlan:
         version = data.get("format_version")
         raise UsageError(f"{path} has plan format {version}, this version reads {VERSION}", hint="plan again")
     try:
-        return _decode(data)
+        return replace(_decode(data), identity=_identity(content))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise UsageError(f"{path} is not a plan that can be read: {error}", hint="plan again") from error
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from .. import guard, happened, identity, pipeline, saved
 from ..apply import Kernel, Options, Result, apply, record_in_sync
-from ..errors import Exit, LockHeld, UsageError
+from ..errors import Exit, LockHeld, Refused, UsageError
 from ..kernel.linux import Linux
 from ..model import Leases, Topology
 from ..pipeline import Loaded, Look
@@ -72,6 +72,8 @@ def _prepared(args: Namespace) -> Iterator[Job]:
         with _from_saved_plan(args) as job:
             yield job
         return
+    if args.digest is not None:
+        raise UsageError("--digest goes with a saved plan", hint="leave it out, or name the plan")
     named = inputs(args)
     loaded = pipeline.load(named.paths, named.overrides, state_dir(args), args.host)
     with loaded.store.lock():
@@ -85,6 +87,12 @@ def _prepared(args: Namespace) -> Iterator[Job]:
 def _from_saved_plan(args: Namespace) -> Iterator[Job]:
     path = args.paths[0]
     plan = saved.read(path)
+    if args.digest is not None and args.digest != plan.identity:
+        raise Refused(
+            f"{path} is another plan than the one that is to be applied",
+            reasons=[f"it is {plan.identity}"],
+            hint="plan again, and have that reviewed",
+        )
     identity.agree(plan.desired.here, args.host)
     store = Store(state_dir(args), topology_name(plan.desired.topology))
     with store.lock():
@@ -139,7 +147,9 @@ def carry_out(job: Job, console: Console, options: Options, *, yes: bool) -> int
     mention_interrupted(job.store, console)
     mention_suspended(job.store, console)
     look = pipeline.look(job.desired, job.store, kernel)
+    _record(job, look, console)
     if job.saved is not None:
+        console.notice(f"Plan {job.saved.identity}\n")
         saved.check_base(job.saved, look.plan)
     if look.plan.empty:
         return _nothing_to_do(job, look, kernel, console)
@@ -155,8 +165,21 @@ def carry_out(job: Job, console: Console, options: Options, *, yes: bool) -> int
     result = _apply(job, look, kernel, console, options)
     if job.store.directory.is_dir():  # after a destroy nothing of it is left
         Desk(job.store).note(*(happened.event(one, result.run) for one in happened.became(look.plan, result)))
+    _record(job, look, console, result)
     _report(job, result, console)
     return result.exit_code
+
+
+def _record(job: Job, look: Look, console: Console, result: Result | None = None) -> None:
+    known = result if result is not None else Result(look.plan, ())
+    console.record(
+        topology=job.desired.topology,
+        files=job.files,
+        digest=None if job.saved is None else job.saved.identity,
+        view=_view(job, look),
+        result=result,
+        document=lambda: documents.applied(known, job.files, job.digest, job.desired),
+    )
 
 
 def _view(job: Job, look: Look) -> PlanView:

@@ -241,6 +241,16 @@ def _host(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _reports(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--report",
+        action="append",
+        default=[],
+        metavar="FORMAT=PATH",
+        help="also write json, junit, sarif, markdown, github, gitlab or prom to a file, or to '-'",
+    )
+
+
 def _exit_code(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exit-code", nargs="?", type=_code, metavar="=N", help="exit with N (4) when changes are pending"
@@ -253,6 +263,7 @@ def _consent(parser: argparse.ArgumentParser) -> None:
 
 def _validate(parser: argparse.ArgumentParser) -> None:
     _paths(parser)
+    _reports(parser)
 
 
 def _lock(parser: argparse.ArgumentParser) -> None:
@@ -269,6 +280,7 @@ def _plan(parser: argparse.ArgumentParser) -> None:
     _paths(parser)
     _host(parser)
     _exit_code(parser)
+    _reports(parser)
     parser.add_argument("--out", metavar="FILE", help="save the plan, for `apply FILE`")
     parser.add_argument("--destroy", action="store_true", help="what `destroy` would do")
     parser.add_argument(
@@ -282,6 +294,7 @@ def _apply(parser: argparse.ArgumentParser) -> None:
     _paths(parser, metavar="PATH|PLANFILE")
     _host(parser)
     _consent(parser)
+    _reports(parser)
     parser.add_argument(
         "--allow-empty", action="store_true", help="may delete everything that the topology has"
     )
@@ -290,6 +303,9 @@ def _apply(parser: argparse.ArgumentParser) -> None:
         type=_count,
         metavar="N",
         help="delete at most N objects; needed where more than 3 and more than half of all would go",
+    )
+    parser.add_argument(
+        "--digest", metavar="sha256:…", help="apply a saved plan only if it is this one, as it was approved"
     )
     parser.add_argument("--no-wait", action="store_true", help="do not wait until everything is ready")
     parser.add_argument(
@@ -321,6 +337,7 @@ def _destroy(parser: argparse.ArgumentParser) -> None:
     _host(parser)
     _name(parser)
     _consent(parser)
+    _reports(parser)
 
 
 def _status(parser: argparse.ArgumentParser) -> None:
@@ -328,6 +345,7 @@ def _status(parser: argparse.ArgumentParser) -> None:
     _host(parser)
     _name(parser)
     _exit_code(parser)
+    _reports(parser)
     parser.add_argument("--watch", action="store_true", help="say it again whenever something changed")
 
 

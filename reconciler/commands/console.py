@@ -14,33 +14,45 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from ..render.style import Style
+    from .reports import Recorder
 
 
 class Console:
-    """The two streams of one run, with the style that each can show. `json`: the result is one JSON document."""
+    """The two streams of one run, with the style that each can show. `json`: the result is one JSON document.
 
-    __slots__ = ("err", "json", "out", "quiet")
+    `recorder` hears what reports need to know, if any are wanted. Where one of them is standard output, `aside` is set,
+    and what people read goes to standard error.
+    """
+
+    __slots__ = ("aside", "err", "json", "out", "quiet", "recorder")
 
     def __init__(self, out: Style, err: Style, *, json: bool, quiet: bool) -> None:
         self.out = out
         self.err = err
         self.json = json
         self.quiet = quiet
+        self.aside = False
+        self.recorder: Recorder | None = None
+
+    def record(self, **parts: Any) -> None:
+        """Tell fields of `render.report.Report`."""
+        if self.recorder is not None:
+            self.recorder.record(**parts)
 
     def result(self, text: str) -> None:
         """Print what was asked for, at once: a plan is read while it is applied."""
-        _print(text)
+        _print(text, sys.stderr if self.aside else sys.stdout)
 
     def success(self, text: str) -> None:
         """Print what only says that all is well: `--quiet` leaves it out."""
         if not self.quiet:
-            _print(text)
+            self.result(text)
 
     def document(self, document: dict[str, Any]) -> None:
         """Print a JSON document, which is then the whole of standard output."""
         from ..render import documents
 
-        _print(documents.text(document))
+        _print(documents.text(document), sys.stdout)
 
     def notice(self, text: str) -> None:
         """Mention something beside the result."""
@@ -79,11 +91,11 @@ class Console:
         return answer.strip().lower() in ("y", "yes")
 
 
-def _print(text: str) -> None:
+def _print(text: str, stream: IO[str]) -> None:
     """Write a result out. Raises ReconcilerError when it is lost, but for a reader that went away."""
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        stream.write(text)
+        stream.flush()
     except BrokenPipeError:
         raise
     except OSError as error:

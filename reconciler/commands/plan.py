@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from typing import Any
 
 from .. import expand, pipeline, saved
 from ..errors import Exit, Refused, UsageError
@@ -44,12 +45,22 @@ def run(args: Namespace, console: Console) -> int:
         mention_interrupted(store, console)
         suspension = mention_suspended(store, console)
         look = _look(desired, store)
+    seconds = None if args.empty_kernel else look.seconds
+    view = PlanView(look.plan, named.title, seconds, topology, desired, destroying=args.destroy)
+
+    def document() -> dict[str, Any]:
+        found = documents.plan(look.plan, expanded.files, expanded.digest, desired)
+        return {**found, "suspended": suspended.document(suspension)}
+
+    console.record(
+        topology=expanded.name,
+        files=expanded.files,
+        view=view,
+        document=document,
+    )
     if console.json:
-        document = documents.plan(look.plan, expanded.files, expanded.digest, desired)
-        console.document({**document, "suspended": suspended.document(suspension)})
+        console.document(document())
     else:
-        seconds = None if args.empty_kernel else look.seconds
-        view = PlanView(look.plan, named.title, seconds, topology, desired, destroying=args.destroy)
         console.result(render.text(view, console.out))
     if args.out is not None:
         _save(args.out, desired, leases, expanded.digest, look, console, destroying=args.destroy)
@@ -113,9 +124,10 @@ def _save(
     if look.plan.conflicts:
         console.notice(f"note: {path} is not written, since this plan has conflicts\n")
         return
-    saved.write(path, desired, leases, digest, look.plan, destroying=destroying)
+    identity = saved.write(path, desired, leases, digest, look.plan, destroying=destroying)
+    console.record(digest=identity)
     if saved.is_saved_plan(path):  # not into a pipe or device
-        console.notice(f"Saved. `reconciler apply {path}` carries out exactly this.\n")
+        console.notice(f"Saved as {identity}.\n`reconciler apply {path}` carries out exactly this.\n")
 
 
 def _exit_code(args: Namespace, look: Look) -> int:

@@ -38,7 +38,7 @@ def run(args: Namespace, console: Console) -> int:
         return _follow(args, given, console)
     loaded = _load(args, given, console)
     view = standing.seen(loaded, pipeline.look(loaded.desired, loaded.store, Linux(loaded.store)))
-    _show(view, console)
+    _show(view, console, loaded.expanded.files)
     return _code(args, view)
 
 
@@ -71,7 +71,8 @@ def _load(args: Namespace, given: Inputs, console: Console) -> Loaded:
         raise
 
 
-def _show(view: StatusView, console: Console) -> None:
+def _show(view: StatusView, console: Console, files: tuple[str, ...] = ()) -> None:
+    console.record(topology=view.topology, files=files, status=view, document=lambda: render.document(view))
     if console.json:
         console.document(render.document(view))
     else:

@@ -24,6 +24,11 @@ def run(args: Namespace, console: Console) -> int:
         taken=(),
     )
     lockfile.require(topology, leases, locked)
+    console.record(
+        topology=topology.name,
+        files=expanded.files,
+        document=lambda: validated.document(topology, expanded.digest),
+    )
     if console.json:
         console.document(validated.document(topology, expanded.digest))
     else:
