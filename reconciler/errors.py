@@ -110,9 +110,13 @@ class LockHeld(ReconcilerError):
 
 
 class DeadlineExceeded(ReconcilerError):
-    """A bounded wait ran out; the message names what is missing."""
+    """A bounded wait ran out. `reasons` name what is missing, one a line."""
 
     exit_code = Exit.TIMEOUT
+
+    def __init__(self, message: str, *, reasons: Sequence[str] = (), hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.reasons = tuple(reasons)
 
 
 class Unsupported(ReconcilerError):

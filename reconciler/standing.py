@@ -11,7 +11,7 @@ from .conditions import conditions
 from .health import Known
 from .pipeline import Loaded, Look
 from .render.status import NO_WATCH, Pulse, StatusView, WatchView
-from .watched import Desk, Report
+from .watched import Desk
 
 _GRACE = 10.0
 
@@ -23,17 +23,15 @@ def seen(loaded: Loaded, look: Look) -> StatusView:
     history = loaded.store.history()
     last = history[-1] if history else None
     interrupted = loaded.store.interrupted()
-    suspension = desk.suspension()
-    report = watch.report if watch.runs else None
-    known = Known(suspension) if report is None else _known(report, Known(suspension))
+    found = known(desk)
     return StatusView(
         loaded.topology.name,
-        tuple(conditions(loaded.local, loaded.desired, look, known)),
+        tuple(conditions(loaded.local, loaded.desired, look, found)),
         last,
         0.0 if last is None else _age(last.started),
         last is not None and last.digest != loaded.expanded.digest,
         None if interrupted is None else f"{interrupted.command} of {interrupted.started}",
-        suspension,
+        found.suspension,
         watch,
     )
 
@@ -58,6 +56,15 @@ def told(desk: Desk) -> StatusView:
     )
 
 
+def known(desk: Desk) -> Known:
+    """What explains why something differs: somebody's wish, and what a watch says that runs."""
+    watch, suspension = pulse(desk), desk.suspension()
+    if watch.report is None or not watch.runs:
+        return Known(suspension)
+    report = watch.report
+    return Known(suspension, report.failing, report.flapping, report.detect_only)
+
+
 def pulse(desk: Desk) -> WatchView:
     """Whether a watch runs, and how it is."""
     occupied, report = desk.is_occupied(), desk.report()
@@ -71,10 +78,6 @@ def pulse(desk: Desk) -> WatchView:
         return WatchView(Pulse.RUNNING)
     late = heard > 2 * report.resync + _GRACE
     return WatchView(Pulse.SILENT if late else Pulse.RUNNING, report, heard, passed)
-
-
-def _known(report: Report, known: Known) -> Known:
-    return Known(known.suspension, report.failing, report.flapping, report.detect_only)
 
 
 def _age(time: str) -> float:

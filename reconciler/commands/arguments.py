@@ -349,6 +349,27 @@ def _status(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--watch", action="store_true", help="say it again whenever something changed")
 
 
+def _drift(parser: argparse.ArgumentParser) -> None:
+    _paths(parser)
+    _host(parser)
+
+
+def _wait(parser: argparse.ArgumentParser) -> None:
+    _paths(parser)
+    _host(parser)
+    _name(parser)
+    parser.add_argument(
+        "--for",
+        dest="goal",
+        choices=("ready", "synced"),
+        default="ready",
+        help="ready: as declared and working (default); synced: as declared",
+    )
+    parser.add_argument(
+        "--timeout", type=_seconds, default=60.0, metavar="S", help="at most S seconds (60); 0 asks once"
+    )
+
+
 def _suspend(parser: argparse.ArgumentParser) -> None:
     _paths(parser)
     _name(parser)
@@ -458,6 +479,8 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "watch": ("apply, and keep it so: follow the files and mend what others change", _watch),
     "destroy": ("remove everything that a topology made", _destroy),
     "status": ("say what the last run did and whether all is in sync and ready", _status),
+    "drift": ("show only what others changed; exit code 4 when there is any", _drift),
+    "wait": ("wait until a topology is ready", _wait),
     "history": ("list the last runs: what they took over, and what they made good", _history),
     "events": ("list what happened, or follow what happens", _events),
     "suspend": ("change nothing for a while, and say why; a watch goes on looking", _suspend),

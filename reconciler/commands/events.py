@@ -16,6 +16,7 @@ from ..errors import Exit
 from ..eventlog import EventLog, Record
 from ..render import events as render
 from ..triggers import Triggers
+from ..waiting import places
 from ..watched import Desk
 from . import named, times
 from .console import Console
@@ -49,17 +50,11 @@ def _follow(desk: Desk, log: EventLog, past: Iterable[Record], address: str | No
     _print(past, console)
     with Triggers() as triggers:
         while True:
-            triggers.watch(_places(desk))
+            triggers.watch(places(desk))
             _print([one for one in log.news() if _wanted(one, address)], console)
             stop = triggers.wait(time.monotonic() + _LONG).stop
             if stop is not None:
                 return 128 + stop
-
-
-def _places(desk: Desk) -> list[str]:
-    """What to watch: the log, and as long as there is no place for it, where that would come."""
-    places = [path for path in (desk.events, desk.events.parent) if path.parent.is_dir()]
-    return [str(path) for path in places]
 
 
 def _print(records: Iterable[Record], console: Console) -> None:

@@ -9,24 +9,24 @@ from __future__ import annotations
 import json
 import time
 from argparse import Namespace
-from pathlib import Path
 
-from .. import pipeline, standing
+from .. import pipeline, standing, waiting
 from ..errors import Exit, TopologyError, UsageError
-from ..files import STDIN, signature
+from ..files import STDIN
 from ..kernel.follow import Follower
 from ..kernel.linux import Linux
 from ..pipeline import Loaded
 from ..render import status as render
 from ..render.status import StatusView
 from ..triggers import Triggers
+from ..waiting import Files
 from ..watched import Desk
 from . import named
 from .console import Console
 from .inputs import Inputs, inputs, refuse_host, state_dir
 
 _CLEAR = "\x1b[H\x1b[2J\x1b[3J"
-_QUIET, _LONG = 0.05, 3600.0
+_QUIET, _LONG = 0.05, 60.0
 
 
 def run(args: Namespace, console: Console) -> int:
@@ -86,40 +86,27 @@ def _follow(args: Namespace, given: Inputs, console: Console) -> int:
     """Until a signal. Files that are wrong meanwhile leave what was read before; the watch, if any, says so."""
     if STDIN in (*given.paths, *given.overrides):
         raise UsageError("standard input cannot be watched", hint="name files or directories")
-    loaded = _load(args, given, console)
-    if console.json:
-        console.result(json.dumps({"format_version": "1.0", "topology": loaded.topology.name}) + "\n")
     paths = (*given.paths, *given.overrides)
+    files = Files(lambda: _load(args, given, console), paths)
+    store, topology = files.loaded.store, files.loaded.topology.name
+    if console.json:
+        console.result(json.dumps({"format_version": "1.0", "topology": topology}) + "\n")
     shown = ""
-    with Follower(loaded.store) as kernel, Triggers(kernel) as triggers:
-        kernel.declare(loaded.desired)
-        read = signature(paths, loaded.expanded.files)
+    with Follower(store) as kernel, Triggers(kernel) as triggers:
+        kernel.declare(files.loaded.desired)
         while True:
-            triggers.watch([*paths, *loaded.expanded.files, *_places(Desk(loaded.store))])
+            triggers.watch([*files.paths, *waiting.places(Desk(store))])
             kernel.listen()
-            look = pipeline.look(loaded.desired, loaded.store, kernel)
-            shown = _redraw(standing.seen(loaded, look), shown, console)
-            stop = (
-                triggers.wait(time.monotonic() + _LONG).stop or triggers.wait(time.monotonic() + _QUIET).stop
-            )
-            if stop is not None:
+            look = pipeline.look(files.loaded.desired, store, kernel)
+            shown = _redraw(standing.seen(files.loaded, look), shown, console)
+            woken = triggers.wait(time.monotonic() + _LONG)
+            more = triggers.wait(time.monotonic() + _QUIET)  # a burst is one look
+            if (stop := woken.stop or more.stop) is not None:
                 return 128 + stop
-            if read != (now := signature(paths, loaded.expanded.files)):
-                read = now
-                loaded = _reloaded(args, given, loaded)
-                kernel.declare(loaded.desired)
-
-
-def _reloaded(args: Namespace, given: Inputs, loaded: Loaded) -> Loaded:
-    try:
-        found = pipeline.load(given.paths, given.overrides, state_dir(args), args.host)
-    except (TopologyError, UsageError):
-        return loaded
-    return found if found.topology.name == loaded.topology.name else loaded
-
-
-def _places(desk: Desk) -> list[str]:
-    return [str(path) for path in (desk.events, Path(desk.events.parent)) if path.parent.is_dir()]
+            if woken.files or more.files:
+                kernel.distrust()  # somebody ended an apply: some of what it did makes no event
+            if files.edited():
+                kernel.declare(files.loaded.desired)
 
 
 def _redraw(view: StatusView, shown: str, console: Console) -> str:

@@ -13,7 +13,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import serial
-from ..errors import Diagnostic, KernelError, Mark, ReconcilerError, Refused, TopologyError, Unsupported
+from ..errors import (
+    DeadlineExceeded,
+    Diagnostic,
+    KernelError,
+    Mark,
+    ReconcilerError,
+    Refused,
+    TopologyError,
+    Unsupported,
+)
 from ..objects import (
     KernelObject,
 )
@@ -149,7 +158,7 @@ def _error_fields(found: ReconcilerError) -> Document:
         "hint": found.hint,
         "exit_code": int(found.exit_code),
     }
-    if isinstance(found, Refused | Unsupported):
+    if isinstance(found, DeadlineExceeded | Refused | Unsupported):
         fields["reasons"] = list(found.reasons)
     if isinstance(found, KernelError):
         fields |= {"errno": found.errno, "detail": found.detail}

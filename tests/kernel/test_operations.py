@@ -66,12 +66,11 @@ def test_a_suspension_is_there_before_the_watch_and_ends_by_itself(world: World)
     clean = world.snapshot()
     world.reconciler("apply", world.write("lab.topo.yaml", json.dumps(LAB)))
     spoil(world, 1400)
-    assert (
-        "No watch runs."
-        in world.reconciler("suspend", "--name", "lab", "--reason", "x", "--for", "4s").stdout
-    )
+    suspend = ("suspend", "--name", "lab", "--reason", "x")
+    assert "No watch runs." in world.reconciler(*suspend).stdout
     with watching(world, LAB) as watch:
         assert mtu(world) == 1400
+        world.reconciler(*suspend, "--for", "2s")
         watch.kind("resumed")
         watch.kind("changed", "network/front")
         assert mtu(world) == 1500
@@ -176,4 +175,66 @@ def test_status_is_said_again_when_something_changes(world: World) -> None:
     assert json.loads(status.stdout.readline())["suspended"]["reason"] == "x"
     status.send_signal(signal.SIGTERM)
     assert status.wait(20) == 143
+    world.reconciler("destroy", "--name", "lab", "--yes")
+
+
+def test_drift_is_only_what_others_did(world: World) -> None:
+    """Exit code 4 for it; an edit that was not applied is mentioned and not counted."""
+    file = world.write("lab.topo.yaml", json.dumps(LAB))
+    assert "nothing counts as drift" in world.reconciler("drift", file).stderr
+    world.reconciler("apply", file)
+    assert world.reconciler("drift", file).stdout.startswith("No drift. 1 network, 1 sandbox, 1 endpoint")
+    world.write("lab.topo.yaml", json.dumps({**LAB, "sandboxes": {**LAB["sandboxes"], "b": None}}))
+    edited = world.reconciler("drift", file)
+    assert "the files ask for changes as well" in edited.stderr
+    spoil(world, 1400)
+    drift = world.reconciler("drift", file, exit=4).stdout
+    assert "mtu  1400 → 1500  drift" in drift
+    assert "sandbox/b" not in drift
+    found = world.reconciler("drift", file, "-o", "json", exit=4).json()
+    assert [one["address"] for one in found["changes"]] == ["network/front"]
+    assert mtu(world) == 1400
+    world.reconciler("destroy", "--name", "lab", "--yes")
+
+
+def test_wait_by_the_kernels_events(world: World) -> None:
+    """Without a watch: it ends when somebody applies, and names what is missing when nobody does."""
+    file = world.write("lab.topo.yaml", json.dumps(LAB))
+    late = world.reconciler("wait", file, "--timeout", "0.2", exit=7).stderr
+    assert "topology 'lab' is not ready after 0.2 s" in late
+    assert "network/front: NotApplied: missing" in late
+    waiting = world.start(*RECONCILER, "wait", file, env=world.environment())
+    world.reconciler("apply", file)
+    assert waiting.wait(20) == 0
+    spoil(world, 1400)
+    waiting = world.start(*RECONCILER, "wait", file, "--for", "synced", env=world.environment())
+    spoil(world, 1500)
+    assert waiting.wait(20) == 0
+    reasons = world.reconciler("wait", "--name", "lab", "--timeout", "0", "-o", "json", exit=7).json()
+    assert reasons["error"]["reasons"] == ["no watch runs"]
+    world.reconciler("destroy", "--name", "lab", "--yes")
+
+
+def test_wait_by_what_the_watch_says(world: World) -> None:
+    """Before there is a watch, while it is suspended, until an edit is taken over; a mistake is named."""
+    by_name = world.start(*RECONCILER, "wait", "--name", "lab", env=world.environment())
+    with watching(world, LAB) as watch:
+        assert by_name.wait(20) == 0
+        world.reconciler("wait", watch.file)
+        world.reconciler("suspend", "--name", "lab", "--reason", "x")
+        spoil(world, 1400)
+        watch.kind("drift")
+        for what in (("--name", "lab"), (str(watch.file),)):
+            late = world.reconciler("wait", *what, "--timeout", "0.2", exit=7).stderr
+            assert "network/front: Suspended: differs: mtu (drift)" in late
+        by_name = world.start(*RECONCILER, "wait", "--name", "lab", env=world.environment())
+        world.reconciler("resume", "--name", "lab")
+        assert by_name.wait(20) == 0
+        watch.edit({**LAB, "sandboxes": {**LAB["sandboxes"], "b": None}})
+        world.reconciler("wait", watch.file)
+        assert "lab.b" in world.netns()
+        world.write("lab.topo.yaml", "name: [")
+        watch.kind("mistake")
+        late = world.reconciler("wait", "--name", "lab", "--timeout", "0", exit=7).stderr
+        assert "the files are wrong" in late
     world.reconciler("destroy", "--name", "lab", "--yes")
