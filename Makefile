@@ -12,7 +12,7 @@ JOBS ?= 2
 KERNELS ?= $(JOBS)
 RESULTS = build/host/junit.xml build/vm/junit-*.xml
 
-.PHONY: help check lint unit test test-vm vm-kernel bench demo docs build clean tools vm-tools
+.PHONY: help check lint unit test test-vm vm-kernel bench differential demo docs build clean tools vm-tools
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -44,6 +44,9 @@ vm-kernel:  ## build a second kernel that can do more than Debian's (minutes, on
 
 bench: $(STAMP) tools  ## ratios against ip -batch, as a Markdown table (root)
 	$(BIN)/python -m tests.bench.ratios $(BENCH)
+
+differential: $(STAMP) vm-tools  ## record again what Docker makes of the same specifications, in a second kernel (minutes); SPECS='null bridge' for some
+	@tests/differential/run.sh "$(CURDIR)/$(BIN)/python" $(SPECS)
 
 demo: $(STAMP) tools  ## plan, apply, break, repair and destroy an example in a private host
 	@demo/quickstart.sh

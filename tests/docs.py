@@ -16,11 +16,13 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import chdir, redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 
 from reconciler import cli, features, fields
 from reconciler.commands import arguments, excerpts
 from tests import driver_docs
+from tests.differential import explained
 
 ROOT = Path(__file__).resolve().parent.parent
 _BLOCK = re.compile(r"(<!-- made: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -203,6 +205,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
         [*_table(("link", "attribute", "a change of it"), driver_docs.in_place_rows()), ""]
     ),
     "plugin-project": lambda: _fenced("toml", "tests/plugin/pyproject.toml"),
+    **{f"docker-{driver}": partial(explained.page, driver) for driver in explained.drivers()},
     "plugin-module": lambda: _fenced("python", "tests/plugin/reconciler_routed.py"),
 }
 

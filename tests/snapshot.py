@@ -253,7 +253,8 @@ def _link(netns: str, link: dict[str, Any], peers: _Peers) -> dict[str, Any]:
     info = dict(link.get("linkinfo", {}))
     for part in ("info_data", "info_slave_data"):
         if part in info:
-            info[part] = _without(info[part], KIND_NOISE)
+            kept = {"id"} if part == "info_data" else set()  # of a VLAN or a VXLAN it is configuration
+            info[part] = _without(info[part], KIND_NOISE - kept)
     return found | {"linkinfo": info} if info else found
 
 
