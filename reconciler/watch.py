@@ -16,14 +16,14 @@ import os
 import random
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
 
 from . import guard, pipeline, watched
 from .apply import Options, Result, apply
+from .audience import Listener, Pulse
 from .conditions import conditions
 from .errors import (
     Exit,
@@ -73,31 +73,18 @@ class Settings:
     rhythm: float | None = None
 
 
-class Listener(Protocol):
-    """Hears what a watch does."""
-
-    def happened(self, event: Event) -> None:
-        """One event."""
-
-    def reported(self, report: Report) -> None:
-        """The state after a pass."""
-
-    def alive(self) -> None:
-        """The loop turns; heard often, and at least as often as `Settings.rhythm` asks for."""
-
-
-class _Pulse:
+class _Progress:
     """A reporter of `apply` for which progress is a sign of life; a watch says everything else in events."""
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+    def __init__(self, alive: Callable[[], None]) -> None:
+        self._alive = alive
 
     def started(self, total: int) -> None:
         """Ignored."""
 
     def progressed(self, done: int) -> None:
         """One batch more."""
-        self._listener.alive()
+        self._alive()
 
     def waiting(self, missing: int) -> None:
         """Ignored."""
@@ -140,6 +127,7 @@ class _Watch:
         self.resting: dict[str, str] = {}
         self.passes = self.repaired = self.overruns = 0
         self.started = watched.now()
+        self.addresses, self.seconds = 0, 0.0
         self.looked: str | None = None
         self.resync_at = 0.0
         self.again_at: float | None = None
@@ -154,6 +142,7 @@ class _Watch:
         self.kernel.declare(self.loaded.desired)
         self.guard(self.loaded)
         self.triggers.watch(self.watched_files())
+        self.alive()
         self.tell("started", f"watching topology '{self.loaded.topology.name}'")
         woken = Woken()
         while self.stop is None:
@@ -196,7 +185,7 @@ class _Watch:
 
     def wait(self, until: float) -> Woken:
         """What happened until then, with a sign of life before. A stop and a wish to reload are kept for the loop."""
-        self.listener.alive()
+        self.alive()
         woken = self.triggers.wait(until)
         self.stop = self.stop or woken.stop
         self.asked = self.asked or woken.reload
@@ -314,12 +303,13 @@ class _Watch:
     def reconcile(self) -> None:
         """One pass. What goes wrong with one address is told and does not stop the others; nothing ends the loop."""
         self.passes += 1
+        began = time.monotonic()
         try:
             with self.loaded.store.lock():
                 look = self.act()
             self.succeeded("topology")
             self.passed(look)
-            self.looked = watched.now()
+            self.looked, self.seconds = watched.now(), time.monotonic() - began
         except LockHeld:
             self.kernel.distrust()
             self.again_at = time.monotonic() + _LOCK_WAIT
@@ -342,7 +332,7 @@ class _Watch:
             self.loaded.leases,
             self.kernel,
             self.loaded.store,
-            reporter=_Pulse(self.listener),
+            reporter=_Progress(self.alive),
             options=Options(wait=False, command="watch", digest=self.loaded.expanded.digest),
         )
         self.learn(todo, result)
@@ -415,6 +405,7 @@ class _Watch:
     def passed(self, look: Look) -> None:
         """The state after a pass, address by address."""
         found = list(conditions(self.loaded.local, self.loaded.desired, look, self.known()))
+        self.addresses = len(found)
         for condition in found:
             if condition.ready:  # perhaps by somebody else's hand
                 self.succeeded(condition.address)
@@ -445,6 +436,20 @@ class _Watch:
         self.known_flaps = set(flaps)
 
     # -- the outside -----------------------------------------------------------------------------------------------
+
+    def alive(self) -> None:
+        counters, desired = self.kernel.counters, self.loaded.desired
+        self.listener.alive(
+            Pulse(
+                desired.topology,
+                self.loaded.expanded.digest,
+                self.addresses,
+                counters.heard,
+                counters.foreign,
+                self.kernel.messages,
+                self.seconds,
+            )
+        )
 
     def tell(
         self,

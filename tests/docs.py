@@ -21,6 +21,7 @@ from pathlib import Path
 
 from reconciler import cli, features, fields
 from reconciler.commands import arguments, excerpts
+from reconciler.render import metrics
 from tests import driver_docs
 from tests.differential import explained
 
@@ -161,6 +162,19 @@ def feature_table() -> str:
     return "\n".join([*_table(("feature", "is a", "needed by", "module", "option"), rows), ""])
 
 
+def metric_table() -> str:
+    """What a watch measures."""
+    rows = (
+        (
+            f"`{m.name}`" + (f" by {', '.join(f'`{name}`' for name in m.labels)}" if m.labels else ""),
+            m.type,
+            m.help,
+        )
+        for m in metrics.METRICS
+    )
+    return "\n".join([*_table(("metric", "type", "meaning"), rows), ""])
+
+
 def module_table() -> str:
     """Layers and modules, from the import contract and the modules' docstrings."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -200,6 +214,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "drivers": driver_list,
     "commands": command_table,
     "features": feature_table,
+    "metrics": metric_table,
     "modules": module_table,
     "in-place": lambda: "\n".join(
         [*_table(("link", "attribute", "a change of it"), driver_docs.in_place_rows()), ""]

@@ -330,6 +330,12 @@ def _watch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-deletes", type=_count, metavar="N", help="an edit may delete at most N objects"
     )
+    parser.add_argument("--metrics-file", metavar="FILE", help="keep figures there for Prometheus (*.prom)")
+    parser.add_argument(
+        "--metrics-port",
+        metavar="[ADDR:]PORT",
+        help="serve figures for Prometheus over HTTP; without ADDR for this host only",
+    )
 
 
 def _destroy(parser: argparse.ArgumentParser) -> None:

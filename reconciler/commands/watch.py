@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Sequence
+from contextlib import ExitStack
 
-from .. import watch, watched
+from .. import metrics, watch, watched
+from ..audience import Pulse, Tally
 from ..errors import UsageError
 from ..guard import Allowed
 from ..happened import Event
@@ -27,25 +31,44 @@ def run(args: Namespace, console: Console) -> int:
     if STDIN in (*named.paths, *named.overrides):
         raise UsageError("standard input cannot be watched", hint="name files or directories")
     manager = Manager()
-    settings = Settings(
-        paths=named.paths,
-        overrides=named.overrides,
-        state_dir=state_dir(args),
-        host=args.host,
-        resync=args.resync,
-        detect_only=args.detect_only,
-        allowed=Allowed(everything=args.allow_empty, deletions=args.max_deletes),
-        rhythm=manager.rhythm,
-    )
     gc.enable()  # what a short command need not care for would grow here for weeks
-    return watch.run(settings, _Lines(console, manager))
+    with ExitStack() as stack:
+        exports = _exports(args, console, stack)
+        rhythms = [
+            r for r in (manager.rhythm, metrics.PERIOD if args.metrics_file else None) if r is not None
+        ]
+        settings = Settings(
+            paths=named.paths,
+            overrides=named.overrides,
+            state_dir=state_dir(args),
+            host=args.host,
+            resync=args.resync,
+            detect_only=args.detect_only,
+            allowed=Allowed(everything=args.allow_empty, deletions=args.max_deletes),
+            rhythm=min(rhythms, default=None),
+        )
+        return watch.run(settings, _Lines(console, manager, exports))
+
+
+def _exports(args: Namespace, console: Console, stack: ExitStack) -> list[metrics.Export]:
+    exports = []
+    if args.metrics_file:
+        exports.append(stack.enter_context(metrics.text_file(args.metrics_file)))
+    if args.metrics_port:
+        export, url = stack.enter_context(metrics.http(args.metrics_port))
+        exports.append(export)
+        console.notice(f"metrics: {url}\n")
+    return exports
 
 
 class _Lines:
-    """Events as lines, at once; the state to the service manager."""
+    """Events as lines, at once; the state to the service manager, the figures to whoever collects them."""
 
-    def __init__(self, console: Console, manager: Manager) -> None:
-        self._console, self._manager = console, manager
+    def __init__(self, console: Console, manager: Manager, exports: Sequence[metrics.Export]) -> None:
+        self._console, self._manager, self._exports = console, manager, exports
+        self._tally = Tally()
+        self._pulse = Pulse("", "")
+        self._journal = _is_journal()
 
     def happened(self, event: Event) -> None:
         """One line. What the service manager has to know goes there first."""
@@ -56,17 +79,44 @@ class _Lines:
                 self._manager.ready()
             case "stopped":
                 self._manager.stopping()
-        if self._console.json:
-            sys.stdout.write(json.dumps({"time": watched.now(), **event._asdict()}) + "\n")
-        elif not self._console.quiet or event.kind in render.COLORS:
-            words = render.words(event._asdict(), self._console.out)
-            sys.stdout.write(f"{time.strftime('%H:%M:%S')}  {words}\n")
-        sys.stdout.flush()
+        self._tally.happened(event)
+        if self._console.json or not self._console.quiet or event.kind in render.COLORS:
+            prefix = f"<{render.level(event.kind)}>" if self._journal else ""
+            sys.stdout.write(
+                f"{prefix}{self._document(event) if self._console.json else self._line(event)}\n"
+            )
+            sys.stdout.flush()
+
+    def _document(self, event: Event) -> str:
+        level = render.NAMES[render.level(event.kind)]
+        about = {"topology": self._pulse.topology, "digest": self._pulse.digest}
+        return json.dumps({"time": watched.now(), "level": level, **about, **event._asdict()})
+
+    def _line(self, event: Event) -> str:
+        """For people; the journal knows the time itself."""
+        words = render.words(event._asdict(), self._console.out)
+        return words if self._journal else f"{time.strftime('%H:%M:%S')}  {words}"
 
     def reported(self, report: Report) -> None:
         """The line of the service manager."""
         self._manager.report(report)
+        self._tally.reported(report)
+        self._publish()
 
-    def alive(self) -> None:
+    def alive(self, pulse: Pulse) -> None:
         """Whatever else it does, the loop turns."""
+        self._pulse = pulse
         self._manager.alive(time.monotonic())
+        self._publish()
+
+    def _publish(self) -> None:
+        if self._exports:
+            figures = self._tally.figures(self._pulse)
+            for export in self._exports:
+                export.publish(figures, time.monotonic())
+
+
+def _is_journal() -> bool:
+    """Whether standard output leads to the journal of systemd, which says so in these words (systemd.exec(5))."""
+    info = os.fstat(sys.stdout.fileno())
+    return os.environ.get("JOURNAL_STREAM") == f"{info.st_dev}:{info.st_ino}"

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
-from ..errors import KernelError
+from ..errors import KernelError, Unsupported
 from ..marks import PROTOCOL
 from . import wire
 from .observe import EVERYTHING, Stale
@@ -171,7 +171,12 @@ class Events:
         self._socket.bind((0, 0))
         with suppress(PermissionError):
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
-        self._socket.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
+        try:
+            self._socket.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
+        except PermissionError as error:
+            raise Unsupported(
+                "notices of namespaces may not be heard: CAP_NET_BROADCAST is missing", hint="run as root"
+            ) from error
         for group in _GROUPS:
             self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
         self._socket.settimeout(0)

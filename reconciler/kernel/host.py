@@ -14,8 +14,14 @@ from ..features import Fact, Setting, Verdict
 from . import netns
 
 BRIDGE_PORTS = 1023  # net/bridge/br_private.h, BR_MAX_PORTS; port 0 is none
-_CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}  # include/uapi/linux/capability.h
-_USES = {"CAP_NET_ADMIN": "everything that makes or changes links", "CAP_SYS_ADMIN": "entering namespaces"}
+# include/uapi/linux/capability.h
+_CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21, "CAP_NET_BROADCAST": 11}
+_USES = {
+    "CAP_NET_ADMIN": "everything that makes or changes links",
+    "CAP_SYS_ADMIN": "entering namespaces",
+    "CAP_NET_BROADCAST": "watch: hearing what happens in sandboxes",
+}
+_VITAL = ("CAP_NET_ADMIN", "CAP_SYS_ADMIN")
 _AS_ROOT = "run as root, or give the process {name}"
 _SYSCTL = "/proc/sys/"
 _WRITTEN = "net/ipv4/conf/default/rp_filter"  # one that every namespace has, as those that are written
@@ -66,11 +72,13 @@ def _held() -> int | None:
 
 def _capability(name: str, bit: int, held: int | None) -> Fact:
     if held is None:
-        return Fact(name, Verdict.UNKNOWN, "/proc is not readable", _USES[name], vital=True)
+        return Fact(name, Verdict.UNKNOWN, "/proc is not readable", _USES[name], vital=name in _VITAL)
     if held >> bit & 1:
-        return Fact(name, Verdict.PRESENT, "this process has it", _USES[name], vital=True)
+        return Fact(name, Verdict.PRESENT, "this process has it", _USES[name], vital=name in _VITAL)
     remedy = _AS_ROOT.format(name=name)
-    return Fact(name, Verdict.MISSING, "this process does not have it", _USES[name], remedy, vital=True)
+    return Fact(
+        name, Verdict.MISSING, "this process does not have it", _USES[name], remedy, vital=name in _VITAL
+    )
 
 
 def _namespaces() -> Fact:

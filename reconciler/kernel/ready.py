@@ -36,15 +36,25 @@ def wait_ready(
     """What is still not ready after at most `timeout` seconds. `look` reads it afresh from the kernel."""
     deadline = time.monotonic() + timeout
     with _subscribe() as sock:
+        deaf = not _hears_namespaces(sock)
         unready = dict(look())
         while unready and interrupts.received is None:
             left = deadline - time.monotonic()
             if left <= 0:
                 break
             readable, _, _ = select.select([sock], [], [], min(left, _SLICE))
-            if readable and _learn(sock, unready):
+            if (readable and _learn(sock, unready)) or deaf:
                 unready = dict(look())
     return unready
+
+
+def _hears_namespaces(sock: socket.socket) -> bool:
+    """Whether notices of all namespaces come in from now on. Without CAP_NET_BROADCAST they do not; then we look often."""
+    try:
+        sock.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
+    except PermissionError:
+        return False
+    return True
 
 
 def _subscribe() -> socket.socket:
@@ -54,7 +64,6 @@ def _subscribe() -> socket.socket:
     except PermissionError:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
     sock.bind((0, 0))
-    sock.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
     for group in (_RTNLGRP_LINK, _RTNLGRP_IPV6_IFADDR):
         sock.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
     sock.settimeout(0)

@@ -10,6 +10,30 @@ from .style import Style, local, safe
 COLORS = {"failed": "red", "mistake": "red", "flapping": "red", "waiting": "yellow", "suspended": "yellow"}
 
 
+# How much each kind matters, as syslog numbers it; what is not here is 6, information.
+LEVELS = {
+    "failed": 3,
+    "mistake": 3,
+    "flapping": 4,
+    "overrun": 4,
+    "waiting": 4,
+    "drift": 4,
+    "suspended": 5,
+    "resumed": 5,
+    "started": 5,
+    "ready": 5,
+    "reload": 5,
+    "files": 5,
+    "stopped": 5,
+}
+NAMES = {3: "error", 4: "warning", 5: "notice", 6: "info"}
+
+
+def level(kind: str) -> int:
+    """How much an event of a kind matters: 3 an error, 4 a warning, 5 a notice, 6 information."""
+    return LEVELS.get(kind, 6)
+
+
 def line(event: Mapping[str, Any], style: Style) -> str:
     """When, what about, what, why; and of which run, when it was part of one and everything is wanted."""
     run = f"  [{safe(str(event['run']))}]" if event.get("run") else ""

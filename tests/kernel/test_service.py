@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -161,9 +161,17 @@ def test_under_the_limits_of_the_unit(world: World) -> None:
     world.run(*command, "apply", file, env=world.environment())
     assert world.netns() == ["lab.a", "lab.b"]
     assert world.ping("lab.a", "10.10.0.12", timeout=5)
+    watch = world.start(*command, "watch", file, "-o", "json", env=world.environment())
+    assert watch.stdout is not None
+    while json.loads(watch.stdout.readline())["kind"] != "ready":
+        pass
     world.run("ip", "link", "del", "lab-b-eth0")
-    world.run(*command, "apply", file, env=world.environment())
-    assert world.ping("lab.a", "10.10.0.12", timeout=5)
+    world.run(
+        "ip", "address", "flush", "dev", "eth0", netns="lab.a"
+    )  # only who hears namespaces knows at once
+    assert world.ping("lab.b", "10.10.0.11", timeout=10)
+    watch.terminate()
+    assert watch.wait(PATIENCE) == 143
     world.run(*command, "destroy", file, "--yes", env=world.environment())
     world.assert_unchanged(clean)
 
@@ -194,3 +202,50 @@ PRIVATE_MOUNTS = (
 def test_the_unit_keeps_the_mounts_of_the_host() -> None:
     """No setting is there for which the service manager would give the service a mount namespace of its own."""
     assert not unit().keys() & set(PRIVATE_MOUNTS.split())
+
+
+# ---------------------------------------------------------------------------------------------------- figures and logs
+
+
+def test_figures_of_a_watch(world: World) -> None:
+    """A repair is in the file a moment later; the file goes when the watch does."""
+    file = world.root / "files" / "lab.prom"
+    with watching(world, LAB, "--metrics-file", str(file)) as watch:
+        world.run("ip", "link", "set", "lab-front", "mtu", "1400")
+        watch.kind("changed", "network/front")
+        _until(lambda: 'repairs_total{topology="lab",kind="network"} 1' in world.call(file.read_text))
+        text = world.call(file.read_text)
+        assert 'reconciler_addresses{topology="lab",reason="InSync"} 5' in text
+        assert 'reconciler_source_ok{topology="lab"} 1' in text
+        world.write("lab.topo.yaml", "name: [")
+        watch.kind("mistake")
+        _until(lambda: 'reconciler_source_ok{topology="lab"} 0' in world.call(file.read_text))
+    assert not world.call(file.exists)
+
+
+def test_lines_for_programs_and_for_the_journal(world: World) -> None:
+    """JSON lines say time, level, topology, digest, address, cause and run; the journal gets priorities and no times."""
+    with watching(world, LAB) as watch:
+        world.run("ip", "link", "set", "lab-front", "mtu", "1400")
+        event = watch.kind("changed", "network/front")
+        assert (event["level"], event["topology"], event["cause"]) == ("info", "lab", "drift")
+        assert len(event["digest"]) == 64
+        assert event["run"]
+    file = world.write("lab.topo.yaml", json.dumps(LAB))
+    script = (
+        'exec 3> >(cat); eval "$(stat -Lc "JOURNAL_STREAM=%d:%i" /dev/fd/3)"; export JOURNAL_STREAM; '
+        'exec "$0" -m reconciler watch "$1" >&3'
+    )
+    process = world.start("bash", "-c", script, sys.executable, file, env=world.environment())
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(2)]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 143
+    assert lines == ["<5>watching topology 'lab'\n", "<5>in sync\n"]
+
+
+def _until(wanted: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not wanted():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
