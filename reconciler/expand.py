@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from . import layers, salvage
+from . import checks, layers, salvage
 from .errors import Diagnostic, Mark, TopologyError
 from .merge import below, long_endpoint, long_host, merge, only
 from .replicas import NotExpandable, depends_on_number, replica, stray_numbers
@@ -165,7 +165,14 @@ def expand(sources: layers.Sources, mistakes: Sequence[Diagnostic] = ()) -> Expa
         tree.put("hosts", _hosts(merged), merged.marks.get("hosts"))
     networks = _networks(merged)
     tree.put("networks", networks, merged.marks.get("networks"))
-    tree.put("sandboxes", _sandboxes(merged, networks, numbers, found), merged.marks.get("sandboxes"))
+    sandboxes = _sandboxes(merged, networks, numbers, found)
+    tree.put("sandboxes", sandboxes, merged.marks.get("sandboxes"))
+    if "checks" in merged:
+        tree.put(
+            "checks",
+            checks.long(merged["checks"], merged.mark, sandboxes, numbers),
+            merged.marks.get("checks"),
+        )
     return Expanded(
         name=name if isinstance(name, str) else "",
         name_mark=merged.value_mark("name"),

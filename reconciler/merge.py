@@ -12,7 +12,7 @@ import difflib
 from collections.abc import Sequence
 
 from .errors import Diagnostic, Mark
-from .tree import REST, UNKNOWN, Map, opened
+from .tree import REST, UNKNOWN, Map, Seq, opened
 
 # Comparing names is slow; after this many mistakes nobody needs another guess.
 MAX_GUESSES = 20
@@ -109,6 +109,8 @@ def _siblings(files: Sequence[Map], found: list[Diagnostic]) -> Map:
                 result[key] = _side_by_side(before, value, key, found)
             elif key == "defaults" and isinstance(before, Map) and isinstance(value, Map):
                 result[key] = _in_agreement(before, value, (key,), found, contested)
+            elif key == "checks" and isinstance(before, Seq) and isinstance(value, Seq):
+                result[key] = _one_after_the_other(before, value)
             elif before != value:
                 found.append(_contradiction((key,), result, data))
                 contested.append((key,))
@@ -131,6 +133,13 @@ def _side_by_side(first: Map, second: Map, section: str, found: list[Diagnostic]
             result[name] = result[REST] = UNKNOWN  # who knows which of the two keeps the name
         else:
             result.put(name, value, second.marks.get(name))
+    return result
+
+
+def _one_after_the_other(first: Seq, second: Seq) -> Seq:
+    result = Seq(first.mark)
+    result.extend([*first, *second])
+    result.marks.extend([*first.marks, *second.marks])
     return result
 
 

@@ -185,6 +185,34 @@ class Sandbox:
     host: str | None = None
 
 
+class CheckKind(Enum):
+    """How a check tries."""
+
+    PING = "ping"
+    TCP = "tcp"
+    UDP = "udp"
+    HTTP = "http"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One sandbox tries one target at each of `addresses`: all of them answer, or with `open` False none does.
+
+    `target` is what the file calls it, a URL for HTTP. `sandbox` is the target's name if it is one of the topology's.
+    `size` is that of the whole IP packet of a ping, in bytes; None leaves it open and allows fragments.
+    """
+
+    source: str
+    target: str
+    kind: CheckKind
+    addresses: tuple[IPAddress, ...]
+    mark: Mark
+    sandbox: str | None = None
+    port: int | None = None
+    size: int | None = None
+    open: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Topology:
     """Everything that one name owns. `files` are the sources in reading order, for messages and digests.
@@ -197,15 +225,17 @@ class Topology:
     sandboxes: Mapping[str, Sandbox]
     files: tuple[str, ...]
     hosts: Mapping[str, Host] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
 
     def on(self, host: str | None) -> Topology:
-        """The part that one host makes: its sandboxes, and the networks that they join. None is all of it."""
+        """The part that one host makes: its sandboxes, what they try, and the networks that they join. None is all of it."""
         if host is None:
             return self
         sandboxes = {name: sandbox for name, sandbox in self.sandboxes.items() if sandbox.host == host}
         joined = {endpoint.network for sandbox in sandboxes.values() for endpoint in sandbox.endpoints}
         networks = {name: network for name, network in self.networks.items() if name in joined}
-        return replace(self, networks=networks, sandboxes=sandboxes)
+        checks = tuple(check for check in self.checks if check.source in sandboxes)
+        return replace(self, networks=networks, sandboxes=sandboxes, checks=checks)
 
 
 @dataclass(frozen=True, slots=True)

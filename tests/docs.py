@@ -44,6 +44,7 @@ SECTIONS = (
     ("`bandwidth` of an endpoint", "sandboxes.*.endpoints.*.bandwidth"),
     ("`impair` of an endpoint", "sandboxes.*.endpoints.*.impair"),
     ("A route: an entry of `routes` of a sandbox", "sandboxes.*.routes.*"),
+    ("A check: an entry of `checks`", "checks.*"),
 )
 
 

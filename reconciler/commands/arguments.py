@@ -430,6 +430,15 @@ def _exec(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(paths=[], program=[])
 
 
+def _verify(parser: argparse.ArgumentParser) -> None:
+    _paths(parser)
+    _host(parser)
+    parser.add_argument(
+        "--timeout", type=_seconds, default=10.0, metavar="S", help="seconds until every check must hold (10)"
+    )
+    parser.add_argument("--junit", metavar="FILE", help="write the result as JUnit XML too")
+
+
 def _run(parser: argparse.ArgumentParser) -> None:
     parser.usage = f"{PROGRAM} run [PATH ...] [--in SANDBOX] [-- COMMAND [ARGUMENT ...]]"
     _paths(parser)
@@ -491,6 +500,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "events": ("list what happened, or follow what happens", _events),
     "suspend": ("change nothing for a while, and say why; a watch goes on looking", _suspend),
     "resume": ("take a suspend back", _resume),
+    "verify": ("try the checks of a topology inside of its sandboxes", _verify),
     "show": ("list what the kernel holds, ours and foreign", _show),
     "doctor": ("say what this host has of what topologies need, and how to get the rest", _doctor),
     "exec": ("run a program in a sandbox", _exec),

@@ -29,6 +29,7 @@ from .overlays import check_gateways, fit_overlays
 from .pairs import check_pairs
 from .parents import check_parents
 from .ranges import RangeIndex
+from .reachability import read_checks
 from .sandboxes import SandboxDraft, check_host_settings, check_sharing, finish_sandbox, read_sandbox
 from .stacks import settle_stack
 
@@ -110,9 +111,10 @@ def _resolve(
         )
     ]
     found += dict.fromkeys(of_hosts)  # what is wrong on several hosts is said once
+    checks = read_checks(tree, finished, sandboxes, found, is_whole=not (found or mistakes))
     if found or mistakes:
         raise TopologyError([*mistakes, *_without_repetition(found)])
-    topology = Topology(name, finished, sandboxes, files, hosts)
+    topology = Topology(name, finished, sandboxes, files, hosts, checks)
     return topology, Leases(
         networks=drawn(networks),
         endpoints={endpoint.key: tuple(endpoint.leased) for endpoint in endpoints if endpoint.leased},

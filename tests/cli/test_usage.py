@@ -20,6 +20,7 @@ COMMANDS = [
     "events",
     "suspend",
     "resume",
+    "verify",
     "show",
     "exec",
     "run",

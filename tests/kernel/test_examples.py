@@ -118,6 +118,11 @@ def test_every_example_is_expected_to_do_something() -> None:
     assert {path.stem for path in EXAMPLES} == set(EXPECTED)
 
 
+def test_every_example_says_itself_what_it_is_for() -> None:
+    """Each has checks, which `reconciler verify` then tries below."""
+    assert [path.name for path in EXAMPLES if "\nchecks:" not in path.read_text(encoding="utf-8")] == []
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -126,7 +131,7 @@ def test_every_example_is_expected_to_do_something() -> None:
     ],
 )
 def test_example(world: World, path: Path) -> None:
-    """Applied it gives the reachability that it describes; a second apply is silent; destroy leaves no trace."""
+    """Applied it gives the reachability that it describes, by its own checks and by a ping of ours; a second apply is silent; destroy leaves no trace."""
     name, reach = path.stem, EXPECTED[path.stem]
     if reach.wire is not None:
         lay_wire(world, reach.wire)
@@ -135,6 +140,7 @@ def test_example(world: World, path: Path) -> None:
     world.reconciler("apply", path)
 
     world.settle()  # a router asks for IPv6 neighbours from its link-local address, which is tentative for a second
+    world.reconciler("verify", path, "--timeout", "30")
     for sandbox, address in reach.pings:
         assert world.ping(f"{name}.{sandbox}", address), f"{sandbox} does not reach {address}"
     for sandbox, address in reach.silent:
