@@ -270,6 +270,7 @@ class _Apply:
         if self.desired.objects or not rest.empty:
             self.store.save(self.leases, claims)
             self.store.save_applied(list(self.established().values()))
+            self.store.save_protected(still_protected(self.desired, observed, self.store.protected()))
             self.store.add_history(self.history_entry(result))
         else:
             self.kernel.clean_up(self.store)
@@ -296,6 +297,16 @@ class _Apply:
             self.id,
             "drift" if _only_drift(self.todo) else "declared",
         )
+
+
+def still_protected(desired: Desired, observed: Observed, remembered: frozenset[str]) -> frozenset[str]:
+    """What is to be remembered as protected: what the files say, and what they dropped and is still there."""
+    dropped = remembered - {declared.origin for declared in desired.objects.values()}
+    if dropped:
+        origins = {found.origin for found in observed.objects.values() if found.ours and found.origin}
+        owners = {"/".join(origin.split("/")[:2]) for origin in origins}
+        dropped &= owners
+    return desired.protected | dropped
 
 
 def _only_drift(todo: Plan) -> bool:

@@ -42,7 +42,14 @@ def compile_topology(
             case Declared():
                 objects.setdefault(item.object.key, item)
     here = Here(host, str(topology.hosts[host].vtep)) if host is not None else None
-    return Desired(topology.name, objects, tuple(requirements), here)
+    return Desired(
+        topology.name, objects, tuple(requirements), here, frozenset(_protected(topology.on(host)))
+    )
+
+
+def _protected(topology: Topology) -> Iterator[str]:
+    yield from (f"network/{network.name}" for network in topology.networks.values() if network.protect)
+    yield from (f"sandbox/{sandbox.name}" for sandbox in topology.sandboxes.values() if sandbox.protect)
 
 
 def namespace(topology: str, sandbox: Sandbox) -> str:

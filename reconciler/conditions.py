@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from . import guard
 from .health import Condition, Known, Reason
 from .model import Topology
 from .pipeline import Look
@@ -25,7 +26,7 @@ def conditions(
     if (whole := known.failing.get("topology")) is not None:
         yield Condition("topology", Reason.FAILING, _failing(whole.tries, whole.message, whole.next))
     found = {entry.address: entry for entry in entries.entries(look.plan.changes)}
-    obstacles = _obstacles(look)
+    obstacles = _obstacles(look, guard.endangered(look.plan, desired, known.protected))
     unready = {
         desired.objects[key].origin: why
         for key, why in look.observed.unready.items()
@@ -36,11 +37,14 @@ def conditions(
         yield obstacles.get(address) or _condition(address, found.get(address), unready, known)
 
 
-def _obstacles(look: Look) -> Mapping[str, Condition]:
+def _obstacles(look: Look, protected: Mapping[str, Verb]) -> Mapping[str, Condition]:
     found = {c.origin: Condition(c.origin, Reason.CONFLICT, c.message) for c in look.plan.conflicts}
     for pending in look.plan.pending:
         for origin in (pending.origin, *pending.held):
             found.setdefault(origin, Condition(origin, Reason.WAITING, pending.message))
+    for address, verb in protected.items():
+        message = f"is protected, and would be {verb.value}d; --allow-delete {address} lets an apply do it"
+        found.setdefault(address, Condition(address, Reason.PROTECTED, message))
     return found
 
 

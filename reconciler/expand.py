@@ -23,8 +23,8 @@ MAX_SANDBOXES = 20_000
 MAX_ENDPOINTS = 60_000
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_NETWORK = ("driver", "subnets", "internal", "mtu", "labels", "options")
-_SANDBOX = ("netns", "pid", "host", "endpoints", "routes", "sysctls", "labels")
+_NETWORK = ("driver", "subnets", "internal", "protect", "mtu", "labels", "options")
+_SANDBOX = ("netns", "pid", "host", "endpoints", "routes", "sysctls", "protect", "labels")
 _ENDPOINT = ("network", "addresses", "mac", "mtu", "gateway_priority", "sysctls", "bandwidth", "impair")
 _BANDWIDTH = ("egress", "ingress", "burst", "latency")
 _IMPAIR = ("delay", "jitter", "correlation", "loss", "duplicate", "corrupt", "reorder", "gap", "limit")
@@ -245,7 +245,7 @@ def _networks(merged: Map) -> Map:
         driver = own.get("driver", general_driver)
         usual, built_in = general if driver == general_driver else others, _NETWORK_BUILT_IN
         if driver in _WITHOUT_LINKS:
-            usual, built_in = only(general, ("driver", "labels")), _LINKLESS_BUILT_IN
+            usual, built_in = only(general, ("driver", "protect", "labels")), _LINKLESS_BUILT_IN
         network = _ordered(below(usual, own), mark, _NETWORK, built_in)
         if "subnets" in network.marks:
             network["subnets"] = _subnets(network["subnets"])

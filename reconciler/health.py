@@ -35,9 +35,12 @@ class Reason(StrEnum):
     FLAPPING = "Flapping"
     SUSPENDED = "Suspended"
     DETECT_ONLY = "DetectOnly"
+    PROTECTED = "Protected"
 
 
-STALLED = frozenset({Reason.FAILING, Reason.CONFLICT, Reason.FLAPPING, Reason.SUSPENDED, Reason.DETECT_ONLY})
+STALLED = frozenset(
+    {Reason.FAILING, Reason.CONFLICT, Reason.FLAPPING, Reason.SUSPENDED, Reason.DETECT_ONLY, Reason.PROTECTED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +103,13 @@ class Flapping:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What one look cannot tell: what stands in the way of getting what differs as declared."""
+    """What one look cannot tell: what stands in the way of getting what differs as declared.
+
+    `protected` are the addresses that were protected when they were applied.
+    """
 
     suspension: Suspension | None = None
     failing: Mapping[str, Failing] = field(default_factory=dict)
     flapping: Mapping[str, Flapping] = field(default_factory=dict)
     detect_only: bool = False
+    protected: frozenset[str] = frozenset()

@@ -36,7 +36,9 @@ class Subnet:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Endpoints that can talk to each other. `internal` networks never give a default route."""
+    """Endpoints that can talk to each other. `internal` networks never give a default route; those that are to
+    `protect` are not deleted or replaced by the way.
+    """
 
     name: str
     driver: str
@@ -46,6 +48,7 @@ class Network:
     options: Options
     labels: Mapping[str, str]
     mark: Mark
+    protect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,7 @@ class Sandbox:
     labels: Mapping[str, str]
     mark: Mark
     host: str | None = None
+    protect: bool = False
 
 
 class CheckKind(Enum):

@@ -88,6 +88,7 @@ def write(
         "topology": desired.topology,
         "host": None if desired.here is None else [desired.here.host, desired.here.vtep],
         "digest": digest,
+        "protected": sorted(desired.protected),
         "destroy": destroying,
         "leases": serial.leases_to_data(leases),
         "objects": [
@@ -209,6 +210,7 @@ def _decode(data: Mapping[str, Any]) -> SavedPlan:
         {d.object.key: d for d in objects},
         tuple(map(_requirement, _list(data["requirements"]))),
         _here(data.get("host")),
+        frozenset(map(_line, _list(data.get("protected", [])))),
     )
     if len(desired.objects) != len(objects):
         raise ValueError("an object is there twice")

@@ -57,13 +57,15 @@ class Here:
 class Desired:
     """Everything a topology declares, in declaration order, parents before children.
 
-    `here` says for which host that is; None for a topology of one machine.
+    `here` says for which host that is; None for a topology of one machine. `protected` are addresses of networks and
+    sandboxes that are not to be deleted or replaced by the way.
     """
 
     topology: str
     objects: Mapping[Key, Declared] = field(default_factory=dict)
     requirements: tuple[Requirement, ...] = ()
     here: Here | None = None
+    protected: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,9 +60,9 @@ def known(desk: Desk) -> Known:
     """What explains why something differs: somebody's wish, and what a watch says that runs."""
     watch, suspension = pulse(desk), desk.suspension()
     if watch.report is None or not watch.runs:
-        return Known(suspension)
+        return Known(suspension, protected=desk.store.protected())
     report = watch.report
-    return Known(suspension, report.failing, report.flapping, report.detect_only)
+    return Known(suspension, report.failing, report.flapping, report.detect_only, desk.store.protected())
 
 
 def pulse(desk: Desk) -> WatchView:

@@ -35,7 +35,7 @@ from .objects import (
 __all__ = ["Interrupted", "Journal", "Run", "Store", "boot_id"]
 
 _HISTORY = 50
-_FILES = ("state.json", "applied.json", "history.json")
+_FILES = ("state.json", "applied.json", "history.json", "protected.json")
 _OF_A_WATCH = ("watch.json", "watch.lock", "events.jsonl", "events.1.jsonl", "suspend.json")
 _SET_ASIDE = ("history.json", "journal.jsonl")
 _ATTEMPTS = 100
@@ -183,6 +183,14 @@ class Store:
         """Whether there is any record of an apply."""
         return (self.directory / "applied.json").exists()
 
+    def protected(self) -> frozenset[str]:
+        """Addresses that are not to be deleted by the way, also after the files no longer name them."""
+        data = self._read("protected.json")
+        with _damaged(self.directory / "protected.json"):
+            return (
+                frozenset(str(address) for address in data["addresses"]) if data is not None else frozenset()
+            )
+
     def interrupted(self) -> Interrupted | None:
         """The apply that was cut short, None when the last one came to its end."""
         return read_interrupted(self.directory / "journal.jsonl", boot_id())
@@ -233,6 +241,11 @@ class Store:
         self._write(
             "applied.json", {"boot_id": boot_id(), "objects": [serial.to_data(obj) for obj in objects]}
         )
+
+    def save_protected(self, addresses: frozenset[str]) -> None:
+        """Replace them; nothing is written when they are the same."""
+        if addresses != self.protected():
+            self._write("protected.json", {"format_version": "1.0", "addresses": sorted(addresses)})
 
     def add_history(self, run: Run) -> None:
         """Append one run, dropping the oldest beyond fifty of its cause: repairs do not push the edits out.

@@ -17,12 +17,13 @@ import random
 import signal
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from . import guard, pipeline, watched
-from .apply import Options, Result, apply
+from .apply import Options, Result, apply, still_protected
 from .audience import Listener, Pulse
 from .conditions import conditions
 from .errors import (
@@ -38,22 +39,22 @@ from .errors import (
 from .files import is_being_written, signature
 from .guard import Allowed
 from .happened import Event, became, event
-from .health import Condition, Failing, Flapping, Known, Reason, Suspension
+from .health import Condition, Known, Reason, Suspension
 from .kernel.follow import Follower
 from .objects import (
     KernelObject,
     Key,
 )
-from .patience import Patience
 from .pipeline import Loaded, Look
 from .plan import Plan, hold
+from .setbacks import Setbacks
 from .triggers import Triggers, Woken
 from .watched import Desk, Report
 
 _KERNEL_QUIET, _KERNEL_PATIENCE = 0.01, 0.05
 _FILES_QUIET, _FILES_PATIENCE = 0.1, 10.0
 _LOCK_WAIT = 0.25
-_TOLD = (Reason.WAITING, Reason.CONFLICT)
+_TOLD = (Reason.WAITING, Reason.CONFLICT, Reason.PROTECTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +118,14 @@ class _Watch:
         self.loaded = loaded
         self.signature = _signature(settings, loaded)
         self.random = random.SystemRandom()
-        self.patience = Patience(self.random.random)
+        self.setbacks = Setbacks(self.random.random)
         self.applied: Mapping[Key, KernelObject] | None = None
         self.mistakes: tuple[str, ...] = ()
         self.mistaken: str | None = None
+        self.refused = False
+        self.protected = loaded.store.protected()
         self.suspension: Suspension | None = None
         self.trouble: dict[str, Condition] = {}
-        self.failing: dict[str, Failing] = {}
-        self.resting: dict[str, str] = {}
         self.passes = self.repaired = self.overruns = 0
         self.started = watched.now()
         self.addresses, self.seconds = 0, 0.0
@@ -132,7 +133,6 @@ class _Watch:
         self.resync_at = 0.0
         self.again_at: float | None = None
         self.stop: signal.Signals | None = None
-        self.known_flaps: set[str] = set()
         self.ready = self.asked = False
         self.reported = Report(0, "", "", "")
 
@@ -207,7 +207,7 @@ class _Watch:
         times = [self.resync_at]
         if self.settings.rhythm is not None:
             times.append(time.monotonic() + self.settings.rhythm)
-        if (due := self.patience.due(time.monotonic())) is not None:
+        if (due := self.setbacks.due()) is not None:
             times.append(due)
             self.again_at = due if self.again_at is None else min(due, self.again_at)
         if self.again_at is not None:
@@ -233,20 +233,34 @@ class _Watch:
             return
         self.signature = _signature(self.settings, self.loaded)
         try:
-            loaded = pipeline.load(
-                self.settings.paths, self.settings.overrides, self.settings.state_dir, self.settings.host
-            )
-            if loaded.topology.name != self.loaded.topology.name:
-                raise Refused(
-                    f"the files are those of topology '{loaded.topology.name}' now", hint="watch that one"
-                )
-            self.guard(loaded)
+            loaded = self.read()
         except TopologyError as error:
+            self.refused = False
             self.mistake(tuple(f"{one.mark}: {one.message}" for one in error.diagnostics))
         except ReconcilerError as error:
-            self.mistake((str(error),))
+            self.refused = isinstance(error, Refused)
+            reasons = error.reasons if isinstance(error, Refused) else ()
+            self.mistake((str(error), *reasons))
         else:
             self.adopt(loaded)
+
+    def read(self) -> Loaded:
+        """What the files say. Raises TopologyError for mistakes and Refused for what may not be done."""
+        loaded = pipeline.load(
+            self.settings.paths, self.settings.overrides, self.settings.state_dir, self.settings.host
+        )
+        if loaded.topology.name != self.loaded.topology.name:
+            name = loaded.topology.name
+            raise Refused(f"the files are those of topology '{name}' now", hint="watch that one")
+        self.guard(loaded)
+        return loaded
+
+    def reconsider(self) -> None:
+        """What was refused here may have been done by hand, by an apply that was allowed to: else we would undo it."""
+        self.protected = self.loaded.store.protected()
+        if self.refused:
+            with suppress(ReconcilerError):
+                self.adopt(self.read())
 
     def written(self) -> bool:
         """Whether nobody writes to the files any more, after waiting a while for that."""
@@ -264,6 +278,8 @@ class _Watch:
         """Raise Refused for files that would take away more than they may."""
         look = pipeline.look(loaded.desired, loaded.store, self.kernel, self.applied)
         guard.check(look, loaded.desired, self.settings.allowed)
+        allowed = self.settings.allowed.protected
+        guard.check_protected(look.plan, loaded.desired, loaded.store.protected(), allowed)
 
     def mistake(self, mistakes: tuple[str, ...]) -> None:
         if mistakes != self.mistakes:
@@ -275,7 +291,7 @@ class _Watch:
         changed = loaded.expanded.digest != self.loaded.expanded.digest
         if self.mistakes or changed:
             self.tell("files", f"took over the files ({loaded.expanded.digest[:12]})")
-        self.mistakes, self.mistaken = (), None
+        self.mistakes, self.mistaken, self.refused = (), None, False
         self.loaded = loaded
         self.signature = _signature(self.settings, loaded)
         self.kernel.declare(loaded.desired)
@@ -306,8 +322,9 @@ class _Watch:
         began = time.monotonic()
         try:
             with self.loaded.store.lock():
+                self.reconsider()
                 look = self.act()
-            self.succeeded("topology")
+            self.setbacks.succeeded("topology")
             self.passed(look)
             self.looked, self.seconds = watched.now(), time.monotonic() - began
         except LockHeld:
@@ -315,13 +332,14 @@ class _Watch:
             self.again_at = time.monotonic() + _LOCK_WAIT
         except (KernelError, PluginError, Unsupported, Refused) as error:
             self.kernel.distrust()
-            wait = self.failed("topology", str(error))
+            wait = self.setbacks.failed("topology", str(error))
             self.tell("failed", f"{error}; trying again in {wait:.1f} s", "topology")
             self.trouble = {"topology": Condition("topology", Reason.FAILING, str(error))}
 
     def act(self) -> Look:
         """Look, and do what may be done; the last look."""
         look = self.look()
+        self.protect(look)
         todo = self.permitted(look.plan)
         if not todo.changes or self.triggers.stop is not None:
             return look
@@ -347,11 +365,21 @@ class _Watch:
             self.applied = self.loaded.store.applied()
         return pipeline.look(self.loaded.desired, self.loaded.store, self.kernel, self.applied)
 
+    def protect(self, look: Look) -> None:
+        """Remember what is protected: when the files drop it, they no longer say so."""
+        found = still_protected(self.loaded.desired, look.observed, self.protected)
+        if found != self.protected:
+            self.loaded.store.save_protected(found)
+            self.protected = found
+
     def permitted(self, found: Plan) -> Plan:
         """What of a plan is to be done now: not what is in conflict, waits, rests or is only to be reported."""
         if self.suspension is not None or self.settings.detect_only:
             return _nothing_of(found)
-        todo = hold(found, self.patience.held(time.monotonic()))
+        lost = guard.endangered(found, self.loaded.desired, self.protected)
+        allowed = self.settings.allowed.protected
+        kept = {address for address in lost if not guard.named(address, allowed)}
+        todo = hold(found, {*kept, *self.setbacks.held()})
         return _without_conflicts(todo)
 
     def learn(self, todo: Plan, result: Result) -> None:
@@ -359,48 +387,23 @@ class _Watch:
         for one in became(todo, result):
             address = one.entry.address
             if one.error is not None:
-                wait = self.failed(address, one.error)
+                wait = self.setbacks.failed(address, one.error)
                 self.tell(*event(one, result.run, then=f"; trying again in {wait:.1f} s"))
                 continue
-            self.succeeded(address)
+            self.setbacks.succeeded(address)
             if one.entry.drift:
                 self.repaired += 1
-                self.patience.repaired(address, one.what, time.monotonic())
-                self.rest(address)
+                self.setbacks.repaired(address, one.what)
             self.tell(*event(one, result.run))
         self.applied = None  # of what failed nobody knows without the record
         if result.exit_code in (Exit.OK, Exit.PENDING) and not todo.withheld and not todo.resting:
             objects = self.loaded.desired.objects
             self.applied = {key: declared.object for key, declared in objects.items()}
 
-    def failed(self, address: str, error: str) -> float:
-        """Note a failure; in how many seconds it is tried again."""
-        wait = self.patience.failed(address, time.monotonic())
-        self.failing[address] = Failing(self.patience.failures(address), error, _in(wait))
-        return wait
-
-    def succeeded(self, address: str) -> None:
-        self.patience.succeeded(address)
-        self.failing.pop(address, None)
-
-    def rest(self, address: str) -> None:
-        """Keep the time until which a repair of it waits, in words that stay the same as long as it does."""
-        now = time.monotonic()
-        until = self.patience.held(now).get(address)
-        if until is not None:
-            self.resting[address] = _in(until - now)
-
     def known(self) -> Known:
         """What explains the conditions."""
-        now = time.monotonic()
-        held = self.patience.held(now)
-        flaps = {
-            flap.address: Flapping(
-                flap.times, flap.what, self.resting.get(flap.address) if flap.address in held else None
-            )
-            for flap in self.patience.flapping(now)
-        }
-        return Known(self.suspension, dict(self.failing), flaps, self.settings.detect_only)
+        failing, flapping = dict(self.setbacks.failing), self.setbacks.flapping()
+        return Known(self.suspension, failing, flapping, self.settings.detect_only, self.protected)
 
     def passed(self, look: Look) -> None:
         """The state after a pass, address by address."""
@@ -408,7 +411,7 @@ class _Watch:
         self.addresses = len(found)
         for condition in found:
             if condition.ready:  # perhaps by somebody else's hand
-                self.succeeded(condition.address)
+                self.setbacks.succeeded(condition.address)
         trouble = {condition.address: condition for condition in found if not condition.ready}
         idle = self.suspension is not None or self.settings.detect_only
         for address, condition in trouble.items():
@@ -417,23 +420,15 @@ class _Watch:
             elif idle and address not in self.trouble:
                 self.tell("drift", condition.message, address, "drift")
         self.trouble = trouble
-        self.patience.forget(
+        self.setbacks.forget(
             [*(declared.origin for declared in self.loaded.desired.objects.values()), "topology"]
         )
-        self.tell_flaps()
+        for flap in self.setbacks.new_flaps():
+            undone = f"undone {flap.times} times in {flap.seconds:.0f} s ({flap.what})"
+            self.tell("flapping", f"{undone}; repaired more slowly now", flap.address)
         if (overruns := self.kernel.counters.overruns) != self.overruns:
             self.tell("overrun", "the kernel said more than could be heard; everything was looked at again")
             self.overruns = overruns
-
-    def tell_flaps(self) -> None:
-        flaps = {flap.address: flap for flap in self.patience.flapping(time.monotonic())}
-        for address in flaps.keys() - self.known_flaps:
-            flap = flaps[address]
-            message = (
-                f"undone {flap.times} times in {flap.seconds:.0f} s ({flap.what}); repaired more slowly now"
-            )
-            self.tell("flapping", message, address)
-        self.known_flaps = set(flaps)
 
     # -- the outside -----------------------------------------------------------------------------------------------
 
@@ -481,18 +476,13 @@ class _Watch:
             mistakes=self.mistakes,
             mistaken=self.mistaken,
             trouble=self.trouble,
-            failing=dict(self.failing),
-            flapping=self.known().flapping,
+            failing=dict(self.setbacks.failing),
+            flapping=self.setbacks.flapping(),
         )
         if replace(report, written=self.reported.written) != self.reported or due:
             self.reported = report
             self.desk.write(report)
             self.listener.reported(report)
-
-
-def _in(seconds: float) -> str:
-    """The time in so many seconds."""
-    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="seconds")
 
 
 def _nothing_of(found: Plan) -> Plan:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from .. import guard, happened, identity, pipeline, saved
-from ..apply import Kernel, Options, Result, apply, record_in_sync
+from ..apply import Kernel, Options, Result, apply, record_in_sync, still_protected
 from ..errors import Exit, LockHeld, Refused, UsageError
 from ..kernel.linux import Linux
 from ..model import Leases, Topology
@@ -35,7 +35,8 @@ from .progress import Progress
 class Job(NamedTuple):
     """What to apply, from files or from a saved plan. `again` is the command line that would do it once more.
 
-    `allowed` limits what may be deleted, None when everything may.
+    `allowed` limits what may be deleted, None when everything may but what is protected; `deletable` are addresses of
+    that which may go all the same.
     """
 
     desired: Desired
@@ -50,12 +51,14 @@ class Job(NamedTuple):
     saved: SavedPlan | None = None
     named: Inputs | None = None
     allowed: guard.Allowed | None = None
+    deletable: tuple[str, ...] = ()
 
 
 def run(args: Namespace, console: Console) -> int:
     """Apply files or a saved plan; the exit code says how it went."""
     options = Options(wait=not args.no_wait, timeout=args.timeout)
     with _prepared(args) as job:
+        job = job._replace(deletable=tuple(args.allow_delete))  # noqa: PLW2901
         if job.command != "destroy":  # a plan of a destroy was saved by that word
             allowed = guard.Allowed(everything=args.allow_empty, deletions=args.max_deletes)
             job = job._replace(allowed=allowed)  # noqa: PLW2901
@@ -159,6 +162,7 @@ def carry_out(job: Job, console: Console, options: Options, *, yes: bool) -> int
     refuse_conflicts(look, job.named)
     if job.allowed is not None:
         guard.check(look, job.desired, job.allowed)
+    guard.check_protected(look.plan, job.desired, job.store.protected(), job.deletable)
     if not consent.require(look.plan, console, yes=yes):
         console.notice("Nothing was done.\n")
         return Exit.REFUSED
@@ -193,6 +197,7 @@ def _nothing_to_do(job: Job, look: Look, kernel: Kernel, console: Console) -> in
         kernel.clean_up(job.store)
     else:
         record_in_sync(job.desired, job.leases, job.store, job.command)
+        job.store.save_protected(still_protected(job.desired, look.observed, job.store.protected()))
     if console.json:
         console.document(documents.applied(Result(look.plan, ()), job.files, job.digest, job.desired))
     else:

@@ -294,6 +294,7 @@ def _apply(parser: argparse.ArgumentParser) -> None:
     _paths(parser, metavar="PATH|PLANFILE")
     _host(parser)
     _consent(parser)
+    _allow_delete(parser)
     _reports(parser)
     parser.add_argument(
         "--allow-empty", action="store_true", help="may delete everything that the topology has"
@@ -313,9 +314,20 @@ def _apply(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _allow_delete(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--allow-delete",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="may delete or replace this although it is protected, as network/lan or 'sandbox/web-*'",
+    )
+
+
 def _watch(parser: argparse.ArgumentParser) -> None:
     _paths(parser)
     _host(parser)
+    _allow_delete(parser)
     parser.add_argument(
         "--resync",
         type=_seconds,
@@ -343,6 +355,7 @@ def _destroy(parser: argparse.ArgumentParser) -> None:
     _host(parser)
     _name(parser)
     _consent(parser)
+    _allow_delete(parser)
     _reports(parser)
 
 

@@ -21,6 +21,7 @@ def run(args: Namespace, console: Console) -> int:
     """Remove everything that the topology made; the exit code says how it went."""
     refuse_both(args)
     job = _by_name(args) if args.name else _by_files(args, console)
+    job = job._replace(deletable=tuple(args.allow_delete))
     with job.store.lock():
         if Desk(job.store).is_occupied():
             message = f"topology '{job.desired.topology}' is watched, and would be made again at once"

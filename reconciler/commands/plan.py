@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from .. import expand, pipeline, saved
+from .. import expand, guard, pipeline, saved
 from ..errors import Exit, Refused, UsageError
 from ..health import Suspension
 from ..kernel.linux import Linux
@@ -62,6 +62,8 @@ def run(args: Namespace, console: Console) -> int:
         console.document(document())
     else:
         console.result(render.text(view, console.out))
+    if not args.empty_kernel:
+        _mention_protected(look, desired, store, console)
     if args.out is not None:
         _save(args.out, desired, leases, expanded.digest, look, console, destroying=args.destroy)
     return _exit_code(args, look)
@@ -97,6 +99,14 @@ def mention_suspended(store: Store, console: Console) -> Suspension | None:
     if suspension is not None:
         console.notice(f"note: {suspended.sentence(suspension)}\n")
     return suspension
+
+
+def _mention_protected(look: Look, desired: Desired, store: Store, console: Console) -> None:
+    for address, verb in guard.endangered(look.plan, desired, store.protected()).items():
+        console.notice(
+            f"note: {address} is protected and would be {verb.value}d; that is refused without "
+            f"--allow-delete {address}\n"
+        )
 
 
 def refuse_conflicts(look: Look, named: Inputs | None) -> None:

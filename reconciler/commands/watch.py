@@ -44,7 +44,7 @@ def run(args: Namespace, console: Console) -> int:
             host=args.host,
             resync=args.resync,
             detect_only=args.detect_only,
-            allowed=Allowed(everything=args.allow_empty, deletions=args.max_deletes),
+            allowed=Allowed(args.allow_empty, args.max_deletes, tuple(args.allow_delete)),
             rhythm=min(rhythms, default=None),
         )
         return watch.run(settings, _Lines(console, manager, exports))

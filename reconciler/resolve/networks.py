@@ -100,6 +100,7 @@ class Draft:
             options=self.options,
             labels=fields.scalars(fields.section(self.source, "labels")),
             mark=self.mark,
+            protect=fields.flag(self.source, "protect"),
         )
 
 

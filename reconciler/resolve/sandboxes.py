@@ -106,6 +106,7 @@ def finish_sandbox(
         labels=fields.scalars(fields.section(draft.source, "labels")),
         mark=draft.mark,
         host=draft.host,
+        protect=fields.flag(draft.source, "protect"),
     )
 
 
