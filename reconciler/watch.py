@@ -28,13 +28,10 @@ from .audience import Listener, Pulse
 from .conditions import conditions
 from .errors import (
     Exit,
-    KernelError,
     LockHeld,
-    PluginError,
     ReconcilerError,
     Refused,
     TopologyError,
-    Unsupported,
 )
 from .files import is_being_written, signature
 from .guard import Allowed
@@ -330,7 +327,10 @@ class _Watch:
         except LockHeld:
             self.kernel.distrust()
             self.again_at = time.monotonic() + _LOCK_WAIT
-        except (KernelError, PluginError, Unsupported, Refused) as error:
+        except (
+            ReconcilerError,
+            OSError,
+        ) as error:  # also a full disk, and what somebody did to our own files
             self.kernel.distrust()
             wait = self.setbacks.failed("topology", str(error))
             self.tell("failed", f"{error}; trying again in {wait:.1f} s", "topology")

@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -110,11 +110,18 @@ class Desk:
             return None
 
     def write(self, report: Report) -> None:
-        """Say something new."""
-        self._write("watch.json", asdict(report))
+        """Say something new; what cannot be written is lost, and the old report shows by its age that it is old."""
+        with suppress(OSError):
+            self._write("watch.json", asdict(report))
 
     def note(self, *events: Event) -> None:
-        """Add events to the log, which is turned over when it is full."""
+        """Add events to the log, which is turned over when it is full. One that cannot be written is lost: a full disk
+        must not keep anybody from doing what the event tells of.
+        """
+        with suppress(OSError):
+            self._note(events)
+
+    def _note(self, events: Sequence[Event]) -> None:
         path = self._path("events.jsonl")
         with suppress(FileNotFoundError):
             if path.stat().st_size > _LARGEST:

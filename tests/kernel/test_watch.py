@@ -147,3 +147,17 @@ def test_reload_on_sighup_and_what_makes_no_event(world: World) -> None:
         watch.kind("changed", "sandbox/a")
         assert world.sysctl("net.core.somaxconn", netns="lab.a") == "77"
     world.reconciler("destroy", "--name", "lab", "--yes")
+
+
+def test_a_damaged_state_does_not_end_it(world: World) -> None:
+    """It says what is wrong and tries again, and goes on once that is put right."""
+    with watching(world, LAB) as watch:
+        state = world.state_dir / "lab" / "state.json"
+        good = world.call(state.read_text)
+        world.call(state.write_text, "{")
+        world.run("ip", "link", "set", "lab-front", "down")
+        assert "state.json is damaged" in watch.kind("failed", "topology")["message"]
+        world.call(state.write_text, good)
+        watch.kind("changed", "network/front")
+        watch.reports("trouble", {})
+    world.reconciler("destroy", "--name", "lab", "--yes")

@@ -12,6 +12,7 @@ import pytest
 
 from reconciler import standing
 from reconciler.errors import LockHeld, UsageError
+from reconciler.happened import Event
 from reconciler.health import Condition, Failing, Flapping, Reason, Suspension
 from reconciler.render.status import Pulse
 from reconciler.state import Store
@@ -115,3 +116,13 @@ def test_the_pulse_of_a_watch(desk: Desk) -> None:
     desk.write(REPORT)
     assert standing.pulse(desk).pulse is Pulse.KILLED
     assert standing.told(desk).conditions == ()
+
+
+def test_what_cannot_be_written_stops_nobody(desk: Desk) -> None:
+    """A log or report that is in the way, or a directory that is gone, loses words and nothing else."""
+    (desk.events.parent / "events.jsonl").symlink_to("elsewhere")
+    (desk.events.parent / "watch.json").mkdir()
+    desk.note(Event("changed", "lost"))
+    desk.write(REPORT)
+    assert desk.report() is None
+    assert not (desk.events.parent / "elsewhere").exists()
