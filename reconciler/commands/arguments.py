@@ -13,6 +13,10 @@ import os
 import re
 import sys
 
+from .values import count as _count
+from .values import exit_code as _code
+from .values import seconds as _seconds
+
 TYPE_CHECKING = False  # what typing calls so; importing typing would be a fifth of the time that --help takes
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,18 +26,6 @@ if TYPE_CHECKING:
 
 PROGRAM = "reconciler"
 _USAGE = 2
-_TAKEN = (
-    0,
-    1,
-    2,
-    3,
-    5,
-    6,
-    7,
-    8,
-    130,
-    143,
-)  # by errors.Exit; only "changes are pending" can have another number
 _WITH_PROGRAM = ("exec", "run")
 _CHOICE = re.compile(r"invalid choice: '(.*?)'")
 
@@ -476,26 +468,6 @@ def _topic(parser: argparse.ArgumentParser) -> None:
 
 def _nothing(_: argparse.ArgumentParser) -> None:
     """A command without arguments of its own."""
-
-
-def _code(text: str) -> int:
-    if not text.isdecimal() or not 0 <= int(text) <= 255:
-        raise argparse.ArgumentTypeError(f"'{text}' is no exit code: a number from 4 to 255 is needed")
-    if int(text) in _TAKEN:
-        raise argparse.ArgumentTypeError(f"exit code {int(text)} means something else already")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,9}", text):
-        raise argparse.ArgumentTypeError(f"'{text}' is no number: one from 0 is needed")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?s?", text):
-        raise argparse.ArgumentTypeError(f"'{text}' is no time: a number of seconds is needed")
-    return float(text.removesuffix("s"))
 
 
 _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
