@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..model import Endpoint
+from ..model import Endpoint, SandboxKind
 from ..objects import (
     Address,
     Sysctl,
@@ -36,6 +36,10 @@ def parameters(member: Member, *, small: bool = False) -> Iterator[Sysctl]:
     base = f"net/ipv6/conf/{endpoint.name}"
     if has_v6(endpoint):
         yield Sysctl(netns=member.netns, path=f"{base}/disable_ipv6", value="0")
+        yield Sysctl(netns=member.netns, path=f"{base}/accept_ra", value="0")
+    elif (
+        not small and member.sandbox.kind is not SandboxKind.MADE
+    ):  # in one of ours new links have it so anyway
         yield Sysctl(netns=member.netns, path=f"{base}/accept_ra", value="0")
     # New links inherit it from the sandbox (see `compile`); said again for a link that was there before.
     if not small and any(has_v6(each) for each in member.sandbox.endpoints):

@@ -34,6 +34,7 @@ from .explain import explain
 from .netlink import CHUNK, Failure, Message, Reply, Socket
 
 _DOOMED = 0x53000000
+_ACCEPT_RA = "net/ipv6/conf/default/accept_ra"
 _KEPT = 512
 _GONE = (errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENOENT)
 Note = Callable[[Mapping[Key, str]], None]
@@ -195,7 +196,11 @@ class Executor:
         return None
 
     def _create_namespace(self, wanted: Netns) -> None:
-        """Marked first, named last: a kill leaves nothing, or an empty file that the next run recognises."""
+        """Marked first, named last: a kill leaves nothing, or an empty file that the next run recognises.
+
+        Links to come believe no router advertisement: who is where is declared, for IPv6 as well, and a neighbour on
+        the wire must not be able to add an address or a way out (CVE-2020-13401 and its kin).
+        """
         if netns.is_orphan(wanted.netns):
             netns.unpin(wanted.netns)
         with netns.fresh(self._home):
@@ -205,6 +210,8 @@ class Executor:
                 if failures:
                     failure = failures[0]
                     raise KernelError(f"marking a new namespace: {failure}", errno=failure.errno)
+                with suppress(FileNotFoundError):  # a kernel without IPv6 has nobody to believe
+                    sysctl.write(_ACCEPT_RA, "0")
                 netns.pin(wanted.netns)
             except BaseException:
                 sock.close()
