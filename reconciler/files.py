@@ -10,14 +10,19 @@ import errno
 import fcntl
 import glob
 import os
+import signal
 import stat
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from .errors import Diagnostic, Mark, TopologyError, UsageError
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 STDIN = "-"
+_Entry = tuple[str, *tuple[int, ...]]
+Signature = tuple[_Entry, ...]
+_F_SETSIG = 10  # fcntl(2); the standard library has no name for it
 LOCK_SUFFIX = ".lock.yaml"
 
 
@@ -38,12 +43,16 @@ def is_being_written(path: str) -> bool:
     """Whether somebody has the file open for writing, as far as can be told.
 
     A read lease is refused then (fcntl(2), F_SETLEASE); whoever may not have one, or on a file system without, is told no.
+    Who opens the file for writing while we have the lease makes the kernel signal us: by default with one that kills.
     """
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return False
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:
+        fcntl.fcntl(fd, _F_SETSIG, signal.SIGURG)  # ignored by default
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError as error:
@@ -154,25 +163,32 @@ def too_large(file: str) -> Diagnostic:
     return Diagnostic("too-large", f"'{file}' is too large: {limit}", Mark(file, 1, 1, 2), "split it")
 
 
-def signature(named: Sequence[str], read: Sequence[str]) -> tuple[object, ...]:
-    """Something that is another thing once a file was written, replaced, added or removed.
+def signature(named: Sequence[str], read: Sequence[str]) -> Signature:
+    """Something that is another thing once a file was written, replaced, added or removed: an entry for each path.
 
-    `named` are files and directories from the command line, `read` the files that these led to.
+    `named` are files, directories and patterns from the command line, `read` the files that these led to.
     """
-    listed = [entry for path in named if os.path.isdir(path) for entry in _entries(path)]
-    return tuple(_stat(path) for path in sorted({*named, *listed, *read}))
+    listed = {*named, *read}
+    for path in named:
+        with suppress(UsageError):  # it names nothing now
+            listed.update(collect([path]))
+        listed.update(_lock_files(path))
+    return tuple(_stat(path) for path in sorted(listed))
 
 
-def _entries(directory: str) -> Sequence[str]:
+def _lock_files(path: str) -> list[str]:
+    """Those beside what a path means: which one counts depends on what is in the files."""
+    folder = path if os.path.isdir(path) else os.path.dirname(path)
     try:
-        return [os.path.join(directory, name) for name in os.listdir(directory)]
+        names = os.listdir(folder or ".")
     except OSError:
         return []
+    return [os.path.join(folder, name) for name in names if name.endswith(LOCK_SUFFIX)]
 
 
-def _stat(path: str) -> tuple[object, ...]:
+def _stat(path: str) -> _Entry:
     try:
         info = os.stat(path)
     except OSError as error:
-        return (path, error.errno)
+        return (path, error.errno or 0)
     return (path, info.st_dev, info.st_ino, info.st_mtime_ns, info.st_size)

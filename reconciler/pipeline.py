@@ -107,7 +107,7 @@ def look(
 ) -> Look:
     """Observe and plan. Raises Unsupported on another host than the one that `desired` is for.
 
-    `applied` is what the last apply established, for who knows it already; else the store is asked.
+    `applied` is what the last apply established, for who knows it already; else the store is asked, if it matters.
     """
     began = time.monotonic()
     if desired.here is not None:
@@ -115,10 +115,10 @@ def look(
     claims = store.claims()
     observed = kernel.observe(scope_of(desired, claims))
     begun = _begun(store) if observed.orphans else frozenset()
-    first = plan(desired, observed, claims=claims, begun=begun)
+    first = plan(desired, observed, applied=applied, claims=claims, begun=begun)
     # Only now does it matter what is drift: the record is large, and before the first apply there is none.
-    if first.changes and desired.objects:
-        known = store.applied() if applied is None else applied
+    if first.changes and desired.objects and applied is None:
+        known = store.applied()
         first = plan(desired, observed, applied=known, claims=claims, begun=begun) if known else first
     return Look(observed, first, time.monotonic() - began)
 

@@ -14,12 +14,12 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import UnionType
-from typing import Any
+from typing import Any, TypeVar
 
 from . import directories, serial
 from .errors import LockHeld, ReconcilerError, Unsupported
@@ -40,6 +40,8 @@ _OF_A_WATCH = ("watch.json", "watch.lock", "events.jsonl", "events.1.jsonl", "su
 _SET_ASIDE = ("history.json", "journal.jsonl")
 _ATTEMPTS = 100
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_Version = tuple[str, int, int, int, int]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class Store:
         self.root = directory
         self.directory = directory / topology
         self.topology = topology
+        self._parsed: dict[str, tuple[_Version, Any]] = {}
 
     # -- lock --------------------------------------------------------------------------------------------------
 
@@ -161,14 +164,17 @@ class Store:
         priors = interrupted.priors if interrupted is not None else {}
         return {**priors, **saved.claims} if saved.boot_id == boot_id() else priors
 
-    def applied(self) -> dict[Key, KernelObject]:
-        """What the last apply established since boot. Parsed on every call."""
-        data = self._read("applied.json")
-        if data is None or data.get("boot_id") != boot_id():
-            return {}
-        with _damaged(self.directory / "applied.json"):
-            objects = [serial.from_data(item) for item in data["objects"]]
-        return {obj.key: obj for obj in objects}
+    def applied(self) -> Mapping[Key, KernelObject]:
+        """What the last apply established since boot."""
+
+        def parse(data: dict[str, Any] | None) -> dict[Key, KernelObject]:
+            if data is None or data.get("boot_id") != boot_id():
+                return {}
+            with _damaged(self.directory / "applied.json"):
+                objects = [serial.from_data(item) for item in data["objects"]]
+            return {obj.key: obj for obj in objects}
+
+        return self._unless_known("applied.json", parse)
 
     def applied_links(self, netns: str) -> frozenset[str]:
         """Names of the links that the last apply established in one namespace: without parsing all the rest."""
@@ -202,12 +208,26 @@ class Store:
             return tuple(_run(item) for item in (data or {}).get("runs", ()))
 
     def _saved(self) -> _Saved:
-        data = self._read("state.json")
-        if data is None:
-            return _Saved(Leases(), {}, boot_id())
-        with _damaged(self.directory / "state.json"):
-            claims = dict(_claim(item) for item in data["claims"])
-            return _Saved(serial.leases_from_data(data["leases"]), claims, data["boot_id"])
+        def parse(data: dict[str, Any] | None) -> _Saved:
+            if data is None:
+                return _Saved(Leases(), {}, boot_id())
+            with _damaged(self.directory / "state.json"):
+                claims = dict(_claim(item) for item in data["claims"])
+                return _Saved(serial.leases_from_data(data["leases"]), claims, data["boot_id"])
+
+        return self._unless_known("state.json", parse)
+
+    def _unless_known(self, name: str, parse: Callable[[dict[str, Any] | None], T]) -> T:
+        """What a file holds; not read again while it is the very file that was read, or written here, before."""
+        version = _version(self.directory / name)
+        known = self._parsed.get(name)
+        if known is not None and version is not None and known[0] == version:
+            held: T = known[1]
+            return held
+        found = parse(self._read(name))
+        if version is not None:
+            self._parsed[name] = version, found
+        return found
 
     def _read(self, name: str) -> dict[str, Any] | None:
         path = self.directory / name
@@ -227,7 +247,10 @@ class Store:
     # -- writing: only while holding the lock ------------------------------------------------------------------
 
     def save(self, leases: Leases, claims: Mapping[Key, Value]) -> None:
-        """Replace leases and claims."""
+        """Replace leases and claims, unless they are what is there already."""
+        wanted = _Saved(leases, dict(claims), boot_id())
+        if self._holds("state.json", wanted):
+            return
         data = {
             "format_version": "1.0",
             "boot_id": boot_id(),
@@ -235,12 +258,25 @@ class Store:
             "claims": [{"key": key, "before": claims[key]} for key in sorted(claims)],
         }
         self._write("state.json", data)
+        self._remember("state.json", wanted)
 
     def save_applied(self, objects: Sequence[KernelObject]) -> None:
-        """Replace the record of what is established."""
+        """Replace the record of what is established, unless that is what is there already."""
+        wanted = {obj.key: obj for obj in objects}
+        if self._holds("applied.json", wanted):
+            return
         self._write(
             "applied.json", {"boot_id": boot_id(), "objects": [serial.to_data(obj) for obj in objects]}
         )
+        self._remember("applied.json", wanted)
+
+    def _holds(self, name: str, wanted: object) -> bool:
+        known = self._parsed.get(name)
+        return known is not None and known[0] == _version(self.directory / name) and known[1] == wanted
+
+    def _remember(self, name: str, content: object) -> None:
+        if (version := _version(self.directory / name)) is not None:
+            self._parsed[name] = version, content
 
     def save_protected(self, addresses: frozenset[str]) -> None:
         """Replace them; nothing is written when they are the same."""
@@ -329,6 +365,15 @@ class Store:
 def boot_id() -> str:
     """Identifies this uptime of the machine."""
     return _BOOT_ID.read_text().strip()
+
+
+def _version(path: Path) -> _Version | None:
+    """What is another thing for each writing of a file that is replaced whole, and after a reboot; None without one."""
+    try:
+        info = os.stat(path)
+    except OSError:
+        return None
+    return boot_id(), info.st_dev, info.st_ino, info.st_mtime_ns, info.st_size
 
 
 def _same_file(fd: int, path: Path) -> bool:

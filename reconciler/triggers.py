@@ -1,31 +1,36 @@
 """What makes a watch look: files, the kernel, signals, and the clock, all at one place to wait.
 
-Nothing here says what happened, only that something may have: whoever waited looks for himself. Files are watched by
-their directories, because editors rename over, config maps swap a link and git replaces whole trees; the watching
-threads only write a byte into a pipe. Where inotify cannot be had, the clock still finds a change.
+Nothing here says what happened, only that something may have: whoever waited looks for himself. A file is watched by
+all directories on the way to it, because editors rename over, config maps swap a link and git replaces whole trees.
+Where inotify cannot be had, or says nothing as on a network's file system, the clock still finds a change.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import select
 import signal
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol, Self
 
+from .inotify import Inotify, Names
+
 _STOPS = (signal.SIGTERM, signal.SIGINT)
+_LINKS = 40  # as many as the kernel follows
 
 
-class Readable(Protocol):
-    """Something to wait for."""
+class Heard(Protocol):
+    """The kernel: one descriptor that is readable when it said something, one with a condition when mounts changed."""
 
     def fileno(self) -> int:
-        """Its file descriptor."""
+        """Its notices."""
+
+    def mounts(self) -> int:
+        """The table of mounts."""
 
 
 @dataclass(slots=True)
@@ -41,12 +46,11 @@ class Woken:
 class Triggers:
     """Waits. Main thread only, because of the signals; made for one `with`. Without `kernel` it does not matter."""
 
-    def __init__(self, kernel: Readable | None = None) -> None:
+    def __init__(self, kernel: Heard | None = None) -> None:
         self._kernel = kernel
         self._woken = Woken()
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._watcher: Any = None
-        self._directories: Mapping[str, object] = {}
+        self._files = _inotify()
         self._former: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -57,7 +61,8 @@ class Triggers:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)
-        self._unwatch()
+        if self._files is not None:
+            self._files.close()
         os.close(self._reader)
         os.close(self._writer)
 
@@ -66,86 +71,92 @@ class Triggers:
         """The signal that asked for an end, as soon as it came: who is about to begin something need not wait for it."""
         return self._woken.stop
 
-    def watch(self, files: Iterable[str]) -> None:
-        """From now on changes in the directories of these files, and of what they are links to, wake."""
-        wanted = {directory: _identity(directory) for directory in _directories(files)}
-        if wanted != self._directories or self._watcher is None:
-            self._unwatch()
-            self._directories = wanted
-            self._watcher = _watcher(wanted, self._wake)
+    def watch(self, files: Iterable[str], alone: Iterable[str] = ()) -> None:
+        """From now on whatever happens beside these files wakes, or in them when they are directories; of those that
+        are watched `alone` only what happens to themselves. To be said again after each change, for a file may be
+        another one then, or its directory.
+        """
+        if self._files is not None:
+            self._files.watch(_directories(files, alone))
 
     def wait(self, until: float) -> Woken:
         """What happened, at once or when it does, at the latest at the monotonic time `until`."""
         timeout = max(0.0, until - time.monotonic())
+        files = [] if self._files is None else [self._files.fileno()]
+        kernel = [] if self._kernel is None else [self._kernel.fileno()]
+        mounts = [] if self._kernel is None else [self._kernel.mounts()]
         with suppress(InterruptedError):
-            kernel = [] if self._kernel is None else [self._kernel.fileno()]
-            readable, _, _ = select.select([self._reader, *kernel], [], [], timeout)
-            if kernel and kernel[0] in readable:
+            readable, _, changed = select.select([self._reader, *files, *kernel], [], mounts, timeout)
+            if changed or any(number in readable for number in kernel):
                 self._woken.kernel = True
             if self._reader in readable:
-                self._hear()
+                self._forget_signals()
+            if self._files is not None and self._files.fileno() in readable:
+                self._woken.files = self._files.drain() or self._woken.files
         woken, self._woken = self._woken, Woken(stop=self._woken.stop)
         return woken
 
-    def _hear(self) -> None:
+    def _forget_signals(self) -> None:
         with suppress(BlockingIOError):
-            while data := os.read(self._reader, 4096):
-                self._woken.files = self._woken.files or b"f" in data
-
-    def _wake(self, what: bytes = b"f") -> None:
-        with suppress(OSError):  # full: awake already; closed: nobody listens any more
-            os.write(self._writer, what)
+            while os.read(self._reader, 4096):
+                pass
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGHUP:
             self._woken.reload = True
         elif self._woken.stop is None:
             self._woken.stop = signal.Signals(number)
-        self._wake(b"s")
-
-    def _unwatch(self) -> None:
-        if self._watcher is not None:
-            self._watcher.stop()
-            self._watcher.join()
-            self._watcher = None
+        with suppress(OSError):  # full: awake already; closed: nobody listens any more
+            os.write(self._writer, b"s")
 
 
-def _directories(files: Iterable[str]) -> Iterable[str]:
+def _inotify() -> Inotify | None:
+    try:
+        return Inotify()
+    except OSError:  # no more of them for this user
+        return None
+
+
+def _directories(files: Iterable[str], alone: Iterable[str]) -> dict[str, Names]:
+    """What to watch to notice whatever may become of these paths: each directory with the names in it that matter."""
+    found: dict[str, set[str] | None] = {}
     for file in files:
-        yield os.path.dirname(os.path.abspath(file))
-        yield os.path.dirname(os.path.realpath(file))
+        for directory, name in _steps(file):
+            _add(found, directory, name)
+        found[os.path.dirname(os.path.abspath(file))] = None
+        found[os.path.dirname(os.path.realpath(file))] = None
         if os.path.isdir(file):
-            yield os.path.abspath(file)
+            found[os.path.abspath(file)] = None
+    for file in alone:
+        for directory, name in _steps(file):
+            _add(found, directory, name)
+    return {directory: None if names is None else frozenset(names) for directory, names in found.items()}
 
 
-def _identity(directory: str) -> object:
-    """Another one when the directory was removed and made again: what was watched then is gone."""
-    try:
-        info = os.stat(directory)
-    except OSError:
-        return None
-    return (info.st_dev, info.st_ino)
+def _add(found: dict[str, set[str] | None], directory: str, name: str) -> None:
+    names = found.setdefault(directory, set())
+    if names is not None:
+        names.add(name)
 
 
-def _watcher(directories: Collection[str], wake: Any) -> Any:
-    """A running watchdog, None when the machine has no inotify watches left."""
-    from watchdog.events import FileSystemEventHandler
-    from watchdog.observers import Observer
-
-    logging.getLogger("watchdog").setLevel(logging.ERROR)  # it warns of what comes while it is stopped
-
-    class Handler(FileSystemEventHandler):
-        def on_any_event(self, event: Any) -> None:
-            if event.event_type not in ("opened", "closed_no_write"):  # that is us, reading
-                wake()
-
-    observer = Observer()
-    handler = Handler()
-    for directory in directories:
-        with suppress(OSError):  # gone, or no watches left: the clock finds what happens there
-            observer.schedule(handler, directory, recursive=False)
-    try:
-        observer.start()
-    except OSError:
-        return None
-    return observer
+def _steps(path: str) -> Iterator[tuple[str, str]]:
+    """Every directory on the way to a file, through links, each with the name that leads on from there."""
+    rest = [part for part in os.path.abspath(path).split("/") if part]
+    directory, links = "/", 0
+    while rest:
+        name = rest.pop(0)
+        if name in (".", ".."):
+            directory = os.path.dirname(directory) if name == ".." else directory
+            continue
+        yield directory, name
+        here = os.path.join(directory, name)
+        try:
+            target = os.readlink(here)
+        except OSError:  # no link, or nothing at all
+            directory = here
+            continue
+        links += 1
+        if links > _LINKS:
+            return
+        directory = "/" if target.startswith("/") else directory
+        rest = [part for part in target.split("/") if part] + rest

@@ -12,11 +12,12 @@ by somebody else, is left alone for a while (see `patience`) and does not hold u
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -26,22 +27,12 @@ from . import guard, pipeline, watched
 from .apply import Options, Result, apply, still_protected
 from .audience import Listener, Pulse
 from .conditions import conditions
-from .errors import (
-    Exit,
-    LockHeld,
-    ReconcilerError,
-    Refused,
-    TopologyError,
-)
-from .files import is_being_written, signature
+from .edits import Edits
+from .errors import Exit, LockHeld, ReconcilerError, Refused, TopologyError
 from .guard import Allowed
 from .happened import Event, became, event
 from .health import Condition, Known, Reason, Suspension
 from .kernel.follow import Follower
-from .objects import (
-    KernelObject,
-    Key,
-)
 from .pipeline import Loaded, Look
 from .plan import Plan, hold
 from .setbacks import Setbacks
@@ -90,10 +81,15 @@ class _Progress:
 
 def run(settings: Settings, listener: Listener) -> Exit:
     """Watch until a signal. Raises what keeps it from starting: TopologyError, Refused, LockHeld, Unsupported."""
+    edits = Edits((*settings.paths, *settings.overrides))
+    edits.take()
     loaded = pipeline.load(settings.paths, settings.overrides, settings.state_dir, settings.host)
+    edits.was_read(loaded.expanded.files)
     desk = Desk(loaded.store)
     with desk.occupied(), Follower(loaded.store) as kernel, Triggers(kernel) as triggers:
-        watch = _Watch(settings, listener, loaded, desk, kernel, triggers)
+        watch = _Watch(settings, listener, loaded, edits, desk, kernel, triggers)
+        gc.collect()
+        gc.freeze()  # a topology is large and stays; to go through it again and again finds nothing
         stopped = watch.run()
     return Exit.TERMINATED if stopped is signal.SIGTERM else Exit.INTERRUPTED
 
@@ -106,17 +102,16 @@ class _Watch:
         settings: Settings,
         listener: Listener,
         loaded: Loaded,
+        edits: Edits,
         desk: Desk,
         kernel: Follower,
         triggers: Triggers,
     ) -> None:
         self.settings, self.listener, self.desk = settings, listener, desk
         self.kernel, self.triggers = kernel, triggers
-        self.loaded = loaded
-        self.signature = _signature(settings, loaded)
+        self.loaded, self.edits = loaded, edits
         self.random = random.SystemRandom()
         self.setbacks = Setbacks(self.random.random)
-        self.applied: Mapping[Key, KernelObject] | None = None
         self.mistakes: tuple[str, ...] = ()
         self.mistaken: str | None = None
         self.refused = False
@@ -138,7 +133,7 @@ class _Watch:
     def run(self) -> signal.Signals:
         self.kernel.declare(self.loaded.desired)
         self.guard(self.loaded)
-        self.triggers.watch(self.watched_files())
+        self.watch_files()
         self.alive()
         self.tell("started", f"watching topology '{self.loaded.topology.name}'")
         woken = Woken()
@@ -160,14 +155,15 @@ class _Watch:
         if due:
             self.kernel.distrust()
             self.resync_at = now + self.settings.resync * (0.9 + 0.2 * self.random.random())
-        if woken.kernel:
+        if woken.kernel and self.kernel.listen():
             self.settle(_KERNEL_QUIET, _KERNEL_PATIENCE, woken)
         asked, self.asked = self.asked, False
         if asked:
             self.tell("reload", "reads and looks at everything again, as asked")
             self.kernel.distrust()
-        if woken.files or asked or due:
-            self.reload(asked=asked)
+        if woken.files or asked or due or self.edits.is_due(now):
+            self.reload(asked=asked or (due and bool(self.mistakes)))
+            self.watch_files()  # those of the same names may be others now
         released = self.again_at is not None and now >= self.again_at
         rested = self.suspension_changed()
         if self.kernel.listen() or released or rested or due:
@@ -207,8 +203,7 @@ class _Watch:
         if (due := self.setbacks.due()) is not None:
             times.append(due)
             self.again_at = due if self.again_at is None else min(due, self.again_at)
-        if self.again_at is not None:
-            times.append(self.again_at)
+        times += [time for time in (self.again_at, self.edits.due) if time is not None]
         if self.suspension is not None and self.suspension.until is not None:
             left = datetime.fromisoformat(self.suspension.until) - datetime.now(UTC)
             times.append(time.monotonic() + left.total_seconds())
@@ -216,23 +211,24 @@ class _Watch:
 
     # -- the files -------------------------------------------------------------------------------------------------
 
-    def watched_files(self) -> list[str]:
-        paths = [*self.settings.paths, *self.settings.overrides, *self.loaded.expanded.files]
-        return [*paths, str(self.desk.events)]  # others leave their wishes beside the events
+    def watch_files(self) -> None:
+        """Hear of what becomes of them; and of wishes that others leave, but not of what is written beside those."""
+        self.triggers.watch(self.edits.paths, alone=[str(self.desk.wish)])
 
     def reload(self, *, asked: bool) -> None:
         """Take over what the files say now, if it is another thing and sound; else keep what they said."""
-        if _signature(self.settings, self.loaded) == self.signature and not asked:
+        if not self.edits.pending() and not asked:
             return
         if not self.written():
             self.mistake(("a file is still being written; what was read before stays",))
-            self.again_at = time.monotonic() + 1.0
+            self.edits.later()
             return
-        self.signature = _signature(self.settings, self.loaded)
+        self.edits.take()
         try:
             loaded = self.read()
         except TopologyError as error:
             self.refused = False
+            self.edits.failed(error)
             self.mistake(tuple(f"{one.mark}: {one.message}" for one in error.diagnostics))
         except ReconcilerError as error:
             self.refused = isinstance(error, Refused)
@@ -263,17 +259,22 @@ class _Watch:
         """Whether nobody writes to the files any more, after waiting a while for that."""
         deadline = time.monotonic() + _FILES_PATIENCE
         while True:
-            before = _signature(self.settings, self.loaded)
-            self.wait(time.monotonic() + _FILES_QUIET)
-            open_for_writing = any(map(is_being_written, self.loaded.expanded.files))
-            if before == _signature(self.settings, self.loaded) and not open_for_writing:
+            before = self.edits.look()
+            self.rest_until(time.monotonic() + _FILES_QUIET)
+            if self.edits.settled(before):
                 return True
             if self.stop is not None or time.monotonic() > deadline:
                 return False
 
+    def rest_until(self, time_: float) -> None:
+        """Let time pass; what the kernel says meanwhile is kept."""
+        while self.stop is None and time.monotonic() < time_:
+            if self.wait(time_).kernel:
+                self.kernel.listen()
+
     def guard(self, loaded: Loaded) -> None:
         """Raise Refused for files that would take away more than they may."""
-        look = pipeline.look(loaded.desired, loaded.store, self.kernel, self.applied)
+        look = pipeline.look(loaded.desired, loaded.store, self.kernel, loaded.store.applied())
         guard.check(look, loaded.desired, self.settings.allowed)
         allowed = self.settings.allowed.protected
         guard.check_protected(look.plan, loaded.desired, loaded.store.protected(), allowed)
@@ -289,10 +290,9 @@ class _Watch:
         if self.mistakes or changed:
             self.tell("files", f"took over the files ({loaded.expanded.digest[:12]})")
         self.mistakes, self.mistaken, self.refused = (), None, False
-        self.loaded = loaded
-        self.signature = _signature(self.settings, loaded)
+        self.edits.was_read(loaded.expanded.files)
+        self.loaded = replace(loaded, store=self.loaded.store)  # which knows already what it holds
         self.kernel.declare(loaded.desired)
-        self.triggers.watch(self.watched_files())
 
     # -- the kernel ------------------------------------------------------------------------------------------------
 
@@ -301,7 +301,6 @@ class _Watch:
         if suspension == self.suspension:
             return False
         self.suspension = suspension
-        self.applied = None  # meanwhile others may have applied
         if suspension is None:
             self.tell("resumed", "goes on")
         else:
@@ -328,8 +327,8 @@ class _Watch:
             self.kernel.distrust()
             self.again_at = time.monotonic() + _LOCK_WAIT
         except (
-            ReconcilerError,
             OSError,
+            ReconcilerError,
         ) as error:  # also a full disk, and what somebody did to our own files
             self.kernel.distrust()
             wait = self.setbacks.failed("topology", str(error))
@@ -361,9 +360,8 @@ class _Watch:
         return look
 
     def look(self) -> Look:
-        if self.applied is None:
-            self.applied = self.loaded.store.applied()
-        return pipeline.look(self.loaded.desired, self.loaded.store, self.kernel, self.applied)
+        loaded = self.loaded
+        return pipeline.look(loaded.desired, loaded.store, self.kernel, loaded.store.applied())
 
     def protect(self, look: Look) -> None:
         """Remember what is protected: when the files drop it, they no longer say so."""
@@ -395,10 +393,6 @@ class _Watch:
                 self.repaired += 1
                 self.setbacks.repaired(address, one.what)
             self.tell(*event(one, result.run))
-        self.applied = None  # of what failed nobody knows without the record
-        if result.exit_code in (Exit.OK, Exit.PENDING) and not todo.withheld and not todo.resting:
-            objects = self.loaded.desired.objects
-            self.applied = {key: declared.object for key, declared in objects.items()}
 
     def known(self) -> Known:
         """What explains the conditions."""
@@ -455,7 +449,8 @@ class _Watch:
         run: str | None = None,
     ) -> None:
         told = Event(kind, message, address, cause, run)
-        self.desk.note(told)
+        with suppress(OSError):  # no room: what is to be done is more important
+            self.desk.note(told)
         self.listener.happened(told)
 
     def report(self, *, due: bool, stopped: str | None = None) -> None:
@@ -481,7 +476,8 @@ class _Watch:
         )
         if replace(report, written=self.reported.written) != self.reported or due:
             self.reported = report
-            self.desk.write(report)
+            with suppress(OSError):
+                self.desk.write(report)
             self.listener.reported(report)
 
 
@@ -491,7 +487,3 @@ def _nothing_of(found: Plan) -> Plan:
 
 def _without_conflicts(found: Plan) -> Plan:
     return replace(found, conflicts=()) if found.conflicts else found
-
-
-def _signature(settings: Settings, loaded: Loaded) -> tuple[object, ...]:
-    return signature((*settings.paths, *settings.overrides), loaded.expanded.files)

@@ -140,6 +140,11 @@ class Desk:
         """The log of events."""
         return self._path("events.jsonl")
 
+    @property
+    def wish(self) -> Path:
+        """Where others leave theirs."""
+        return self._path("suspend.json")
+
     # -- the wishes of others ------------------------------------------------------------------------------------
 
     def suspension(self) -> Suspension | None:

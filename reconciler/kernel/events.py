@@ -23,13 +23,14 @@ from ..marks import PROTOCOL
 from . import wire
 from .observe import EVERYTHING, Stale
 
-# RTNLGRP_*: link, address, route and rule of both families, traffic control, namespace numbers; neighbours and
-# forwarding entries.
-_GROUPS = (1, 5, 7, 9, 11, 4, 28)
+# RTNLGRP_*: link, address, route and rule of both families, traffic control, namespace numbers, and of the few
+# parameters that the kernel tells of (forwarding, rp_filter, …), of both families.
+_GROUPS = (1, 5, 7, 9, 11, 4, 28, 24, 25)
 _NEIGHBOURS = 3
 _SOL_NETLINK, _ADD_MEMBERSHIP, _LISTEN_ALL_NSID = 270, 1, 8
 _SO_RCVBUFFORCE = 33
-_BUFFER = 32 << 20
+ROOM = 32 << 20
+_AT_ONCE = 20_000  # datagrams; who says more than that is not waited for
 _ANCILLARY = socket.CMSG_SPACE(4)
 _RECEIVE = 32 << 10
 
@@ -38,7 +39,10 @@ _ADDRESS = (wire.RTM_NEWADDR, wire.RTM_DELADDR)
 _ROUTE = (wire.RTM_NEWROUTE, wire.RTM_DELROUTE)
 _QDISC = (36, 37)
 _NEIGHBOUR = (28, 29)
-_NSID = (wire.RTM_NEWNSID, 89)
+_PARAMETER = (80, 81)
+_DELNSID = 89
+_LASTING = 0x80 | 0x40  # NUD_PERMANENT, NUD_NOARP
+_NETNSA_NSID, _NETCONFA_IFINDEX = 1, 1
 
 
 @dataclass(slots=True)
@@ -53,14 +57,15 @@ class Counters:
 class Events:
     """A subscription. `fileno` is readable when there is something to hear; `drain` hears all of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: int = ROOM) -> None:
+        self._room = room
         self.counters = Counters()
         self._names: Mapping[int, str] = {}
         self._links: Collection[int] = ()
         self._awaited: Collection[bytes] = ()
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
         try:
-            self._subscribe()
+            self._subscribe(_GROUPS)
         except BaseException:
             self._socket.close()
             raise
@@ -76,7 +81,7 @@ class Events:
         return self._socket.fileno()
 
     def hear_entries(self) -> None:
-        """From now on, hear of neighbours and forwarding entries of the host's links too: there may be many."""
+        """Also hear of neighbours and forwarding entries in the host: only who declares some, for there are many."""
         self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _NEIGHBOURS)
 
     def follow(self, numbers: Mapping[int, str], links: Collection[int], awaited: Iterable[str]) -> None:
@@ -85,11 +90,14 @@ class Events:
         self._awaited = frozenset(name.encode() + b"\0" for name in awaited)
 
     def drain(self) -> Stale:
-        """Where to look again, for everything that was heard so far. Never waits."""
+        """Where to look again, for everything that was heard so far, or for the first part of it if it is very much.
+
+        Never waits.
+        """
         namespaces: set[str] = set()
         links: set[int] = set()
-        everything = names = False
-        while True:
+        everything = False
+        for _ in range(_AT_ONCE):
             try:
                 buffer, ancillary, _, _ = self._socket.recvmsg(_RECEIVE, _ANCILLARY)
             except BlockingIOError:
@@ -104,20 +112,21 @@ class Events:
                 continue
             number = _number(ancillary)
             if number is None:
-                names = self._of_host(buffer, links) or names
+                self._of_host(buffer, links, namespaces)
             else:
                 self.counters.heard += 1
-                if (name := self._names.get(number)) is not None and not _is_of_neighbours(buffer):
+                name = self._names.get(number)
+                if name is not None and wire.HEADER.unpack_from(buffer)[1] not in _NEIGHBOUR:
                     namespaces.add(name)
                 else:
                     self.counters.foreign += 1
         if everything:
             return EVERYTHING
-        return Stale(frozenset(namespaces), frozenset(links), names=names)
+        return Stale(frozenset(namespaces), frozenset(links))
 
-    def _of_host(self, buffer: bytes, links: set[int]) -> bool:
-        """Note what a datagram of the host's own notices is about; True when a namespace came or went."""
-        start, names = 0, False
+    def _of_host(self, buffer: bytes, links: set[int], namespaces: set[str]) -> None:
+        """Note what a datagram of the host's own notices is about."""
+        start = 0
         while start + 16 <= len(buffer):
             length, kind, _, _, _ = wire.HEADER.unpack_from(buffer, start)
             if length < 16:
@@ -126,14 +135,18 @@ class Events:
             body, end = start + 16, start + length
             if kind in _LINK:
                 self._link(buffer, body, end, links)
-            elif kind in _ADDRESS or kind in _QDISC or kind in _NEIGHBOUR:
+            elif kind in _NEIGHBOUR:
+                if wire.NDMSG.unpack_from(buffer, body)[2] & _LASTING:  # others are learned and forgotten
+                    self._on_link(wire.S32.unpack_from(buffer, body + 4)[0], links)
+            elif kind in _ADDRESS or kind in _QDISC:
                 self._on_link(wire.S32.unpack_from(buffer, body + 4)[0], links)
             elif kind in _ROUTE:
                 self._route(buffer, body, links)
-            elif kind in _NSID:
-                names = True
+            elif kind in _PARAMETER:
+                self._parameter(buffer, body, end, links)
+            elif kind == _DELNSID:
+                self._ended(buffer, body, end, namespaces)
             start += (length + 3) & ~3
-        return names
 
     def _link(self, buffer: bytes, body: int, end: int, links: set[int]) -> None:
         index = wire.S32.unpack_from(buffer, body + 4)[0]
@@ -160,6 +173,20 @@ class Events:
         else:
             self.counters.foreign += 1
 
+    def _parameter(self, buffer: bytes, body: int, end: int, links: set[int]) -> None:
+        """One of a link, or of the host as a whole: with a negative number."""
+        for kind, first, _ in wire.walk(buffer, body + 4, end):
+            if kind == _NETCONFA_IFINDEX:
+                index = wire.S32.unpack_from(buffer, first)[0]
+                self._on_link(index, links) if index > 0 else links.add(0)
+
+    def _ended(self, buffer: bytes, body: int, end: int, namespaces: set[str]) -> None:
+        for kind, first, _ in wire.walk(buffer, body + 4, end):
+            if kind == _NETNSA_NSID:
+                name = self._names.get(wire.S32.unpack_from(buffer, first)[0])
+                if name is not None:
+                    namespaces.add(name)
+
     def _route(self, buffer: bytes, body: int, links: set[int]) -> None:
         """Only routes with our mark are ever ours; all of them are read again with any link of the host."""
         if wire.RTMSG.unpack_from(buffer, body)[5] == PROTOCOL:
@@ -167,24 +194,19 @@ class Events:
         else:
             self.counters.foreign += 1
 
-    def _subscribe(self) -> None:
+    def _subscribe(self, groups: Iterable[int]) -> None:
         self._socket.bind((0, 0))
         with suppress(PermissionError):
-            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, self._room)
         try:
             self._socket.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
         except PermissionError as error:
             raise Unsupported(
                 "notices of namespaces may not be heard: CAP_NET_BROADCAST is missing", hint="run as root"
             ) from error
-        for group in _GROUPS:
+        for group in groups:
             self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
         self._socket.settimeout(0)
-
-
-def _is_of_neighbours(buffer: bytes) -> bool:
-    """Whether a notice is of what a sandbox finds out about its neighbours, which is its own business."""
-    return len(buffer) >= wire.HEADER.size and wire.HEADER.unpack_from(buffer)[1] in _NEIGHBOUR
 
 
 def _number(ancillary: list[tuple[int, int, bytes]]) -> int | None:

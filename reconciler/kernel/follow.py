@@ -6,17 +6,21 @@ is heard; a notice that came before a look began is covered by that look, so wha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Self
 
 from ..features import Lack
 from ..interrupts import Interrupts
 from ..objects import (
     HOST,
+    Address,
     FdbEntry,
+    KernelObject,
     Key,
     Link,
     Neighbour,
+    Port,
+    Qdisc,
     Veth,
     parent,
 )
@@ -24,19 +28,22 @@ from ..outcome import Outcome
 from ..plan import Change
 from ..sides import Desired, Observed, Scope
 from ..state import Store
-from .events import Counters, Events
+from .events import ROOM, Counters, Events
 from .execute import Note
 from .linux import Linux
+from .mounts import Mounts
 from .observe import EVERYTHING, Observer, Stale
 
 
 class Follower:
     """Implements `apply.Kernel`, and says when there is something to look at."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, room: int = ROOM) -> None:
+        """`room`: how many bytes of notices the kernel keeps for us before it drops any."""
         self._linux = Linux(store)
         self._observer = Observer(numbering=True)
-        self._events = Events()
+        self._mounts = Mounts()
+        self._events = Events(room)
         self._stale: Stale = EVERYTHING
         self._awaited: frozenset[str] = frozenset()
 
@@ -45,10 +52,15 @@ class Follower:
 
     def __exit__(self, *_: object) -> None:
         self._events.__exit__()
+        self._mounts.close()
 
     def fileno(self) -> int:
         """Readable when the kernel has something to say."""
         return self._events.fileno()
+
+    def mounts(self) -> int:
+        """Has an exceptional condition when mounts changed: `listen` says whether that is about a namespace of ours."""
+        return self._mounts.fileno()
 
     @property
     def counters(self) -> Counters:
@@ -79,6 +91,8 @@ class Follower:
     def listen(self) -> bool:
         """Hear what the kernel has to say; whether there is anything to look at."""
         self._stale = self._stale | self._events.drain()
+        if self._mounts.changed() and self._observer.moved():
+            self._stale = self._stale | Stale(names=True)
         return bool(self._stale)
 
     def distrust(self) -> None:
@@ -99,7 +113,9 @@ class Follower:
 
     def execute(self, changes: Sequence[Change], note: Note) -> Sequence[Outcome]:
         """Carry out changes in order; `note` hears the values of parameters before they are written."""
-        self._stale = self._stale | Stale(namespaces=frozenset(_places(changes)))
+        host = self._observer.tables.get(HOST)
+        named = {} if host is None else {record.name: record.index for record in host.links}
+        self._stale = self._stale | _touched(changes, named)
         return self._linux.execute(changes, note)
 
     def wait_ready(
@@ -129,13 +145,33 @@ class Follower:
         self._events.follow(self._observer.peers, [record.index for record in links], self._awaited)
 
 
-def _places(changes: Iterable[Change]) -> Iterable[str]:
-    """Every namespace that a change can be seen in."""
+def _touched(changes: Iterable[Change], host: Mapping[str, int]) -> Stale:
+    """Where changes can be seen. In the host that is at links; of one that is made we hear, because it is awaited."""
+    namespaces: set[str] = set()
+    links: set[int] = set()
     for change in changes:
-        obj = change.object
-        yield obj.netns
-        if isinstance(obj, Link):
+        for where, link in _places(change.object):
+            if where != HOST:
+                namespaces.add(where)
+            elif link is None:  # what is of no link is read again with any
+                links.add(0)
+            elif link in host:
+                links.add(host[link])
+    return Stale(frozenset(namespaces), frozenset(links))
+
+
+def _places(obj: KernelObject) -> Iterator[tuple[str, str | None]]:
+    """Every namespace in which an object can be seen, with the link that it is, or is on."""
+    match obj:
+        case Link():
+            yield obj.netns, obj.name
             if isinstance(obj.kind, Veth) and obj.kind.peer is not None:
-                yield obj.kind.peer.netns
+                yield obj.kind.peer.netns, obj.kind.peer.name
             if (below := parent(obj)) is not None:
-                yield below.netns
+                yield below.netns, below.name
+        case Port():
+            yield obj.netns, obj.name
+        case Address() | Qdisc() | FdbEntry() | Neighbour():
+            yield obj.netns, obj.link
+        case _:
+            yield obj.netns, None

@@ -62,6 +62,7 @@ class Stale:
 
 
 EVERYTHING = Stale(everything=True)
+_Identity = tuple[int, int, int]
 
 
 class Observer:
@@ -74,7 +75,8 @@ class Observer:
         self._numbering = numbering
         self._scope: Scope | None = None
         self._tables: dict[str, Tables] = {}
-        self._inodes: dict[str, int] = {}
+        self._inodes: dict[str, _Identity] = {}
+        self._places: dict[str, _Identity | None] = {}
         self._peers: dict[int, str] = {}
 
     @property
@@ -93,7 +95,12 @@ class Observer:
             fds, same = _open_all(scope, open_fds)
             wanted = _sysctls_by_netns(scope)
             back = open_fds.enter_context(netns.home())
-            inodes = {name: os.fstat(fd).st_ino for name, fd in fds.items()}
+            inodes = {name: _identity(name, os.fstat(fd)) for name, fd in fds.items()}
+            if (
+                self._numbering and inodes != self._inodes
+            ):  # before they are read: from here on all of it is heard
+                _give_numbers(fds)
+            places = _places(scope, inodes)
             known = self._known(scope, stale, inodes)
             tables: dict[str, Tables] = {}
             for name, fd in fds.items():  # the host comes first
@@ -103,15 +110,19 @@ class Observer:
                     kept if kept is not None else _read(name, fd, back, scope, wanted.get(name, ()), host)
                 )
             if inodes != self._inodes or HOST not in known:
-                self._peers = _peer_namespaces(fds, tables, give=self._numbering)
-        self._scope, self._tables, self._inodes = scope, tables, inodes
+                self._peers = _peer_namespaces(fds, tables, numbered=self._numbering)
+        self._scope, self._tables, self._inodes, self._places = scope, tables, inodes, places
         unnamed = netns.entries(names.netns(scope.topology, ""))
         observed = assemble.assemble(scope, tables, self._peers)
         return replace(
             observed, orphans=frozenset(unnamed) - set(tables), same=same, unknown=_unknown(wanted, set(fds))
         )
 
-    def _known(self, scope: Scope, stale: Stale, inodes: Mapping[str, int]) -> dict[str, Tables]:
+    def moved(self) -> bool:
+        """Whether a name leads to another namespace than at the last look, to none any more, or to a first one."""
+        return self._scope is None or _places(self._scope, {}) != self._places
+
+    def _known(self, scope: Scope, stale: Stale, inodes: Mapping[str, _Identity]) -> dict[str, Tables]:
         """What needs no reading: of the same scope, of the same namespace behind the name, and not stale."""
         if stale.everything or scope != self._scope:
             return {}
@@ -119,13 +130,16 @@ class Observer:
             name: table
             for name, table in self._tables.items()
             if name not in stale.namespaces and inodes.get(name) == self._inodes[name]
+            if name == HOST or not any(map(_is_silent, table.links))
         }
-        if stale.links and HOST in known:
-            if len(stale.links) > _FEW:
+        if HOST in known and (
+            links := stale.links.union(link.index for link in known[HOST].links if _is_silent(link))
+        ):
+            if len(links) > _FEW:
                 del known[HOST]
             else:
                 paths = _sysctls_by_netns(scope).get(HOST, ())
-                known[HOST] = _reread(known[HOST], stale.links, scope, paths)
+                known[HOST] = _reread(known[HOST], links, scope, paths)
         return known
 
 
@@ -151,15 +165,42 @@ def host_addresses() -> dict[str, str]:
     return {a.address.partition("/")[0]: named.get(a.index, "?") for a in addresses}
 
 
+def _candidates(scope: Scope) -> list[str]:
+    """Every name under which there may be a namespace in scope, the host's first."""
+    found = [HOST, *netns.entries(names.netns(scope.topology, "")), *sorted(scope.given - {HOST})]
+    if scope.foreign:
+        found += netns.entries()
+    return list(dict.fromkeys(found))
+
+
+def _identity(name: str, info: os.stat_result) -> _Identity:
+    """What tells a namespace from another one under the same name. Numbers are used again at once, times are not.
+
+    But only where it is mounted has it always the same time: elsewhere the kernel makes a new inode for each look.
+    """
+    mounted = name != HOST and not name.startswith("pid:")
+    return info.st_dev, info.st_ino, info.st_ctime_ns if mounted else 0
+
+
+def _places(scope: Scope, known: Mapping[str, _Identity]) -> dict[str, _Identity | None]:
+    """What stands under each name in scope but the host's, be it a namespace or not."""
+    candidates = (name for name in _candidates(scope) if name != HOST)
+    return {name: known[name] if name in known else _identity_of(name) for name in candidates}
+
+
+def _identity_of(name: str) -> _Identity | None:
+    try:
+        return _identity(name, os.stat(netns.path_of(name), follow_symlinks="/" in name or ":" in name))
+    except OSError:
+        return None
+
+
 def _open_all(scope: Scope, stack: ExitStack) -> tuple[dict[str, int], dict[str, str]]:
     """Every namespace in scope, and of the given ones those that are reached by another reference already."""
-    candidates = [HOST, *netns.entries(names.netns(scope.topology, "")), *sorted(scope.given - {HOST})]
-    if scope.foreign:
-        candidates += netns.entries()
     fds: dict[str, int] = {}
     known: dict[tuple[int, int], str] = {}
     same: dict[str, str] = {}
-    for name in dict.fromkeys(candidates):
+    for name in _candidates(scope):
         fd = netns.open_fd(name)
         if fd is None:
             continue
@@ -219,10 +260,9 @@ def _reread(table: Tables, indexes: Collection[int], scope: Scope, paths: Iterab
     """The host with a few of its links, and their addresses, read again; routes are few, and all of them are."""
     with Socket() as sock:
         links = [record for record in table.links if record.index not in indexes]
-        answers = sock.query([encode.get_link_by_index(index) for index in sorted(indexes)])
-        links += [
-            decode.link(answer) for answer in answers if not isinstance(answer, Failure)
-        ]  # else it is gone
+        links += _links(sock, indexes)
+        indexes = {*indexes, *(beside := _unknown_beside(links))}
+        links += _links(sock, beside)
         addresses = [record for record in table.addresses if record.index not in indexes]
         for index in sorted(indexes):
             body = wire.IFADDR.pack(0, 0, 0, 0, index)  # the kernel filters by it (strict checking)
@@ -242,6 +282,19 @@ def _reread(table: Tables, indexes: Collection[int], scope: Scope, paths: Iterab
         sysctls=values,
         entries=entries,
     )
+
+
+def _links(sock: Socket, indexes: Collection[int]) -> list[decode.LinkRecord]:
+    """Those of them that there are."""
+    answers = sock.query([encode.get_link_by_index(index) for index in sorted(indexes)]) if indexes else []
+    return [decode.link(answer) for answer in answers if not isinstance(answer, Failure)]
+
+
+def _unknown_beside(links: Collection[decode.LinkRecord]) -> set[int]:
+    """Foreign links that came unnoticed, and that one of these belongs to now: their names are needed."""
+    known = {record.index for record in links}
+    named = {record.master for record in links} | {r.peer for r in links if r.peer_nsid is None}
+    return {index for index in named if index} - known
 
 
 def _behind(
@@ -276,6 +329,13 @@ def _link_elsewhere(record: decode.LinkRecord) -> Message:
     return Message(wire.RTM_GETLINK, 0, wire.IFINFO.pack(0, 0, record.peer or 0, 0, 0) + where + mask)
 
 
+def _is_silent(record: decode.LinkRecord) -> bool:
+    """Whether the kernel does not tell what becomes of a link: of a change of one that is down it mostly does not
+    (netdev_state_change in net/core/dev.c). Only of what some topology made: that is meant to be up.
+    """
+    return not record.up and marks.owner(record.alias) is not None
+
+
 def _is_shaped(record: decode.LinkRecord) -> bool:
     """Whether a link that some topology made sends by other rules than it was born with: only then is it worth a look."""
     return record.qdisc not in _UNSHAPED and marks.owner(record.alias) is not None
@@ -292,18 +352,22 @@ def _routes(sock: Socket, protocol: int | None) -> list[decode.RouteRecord]:
     return [record for record in records if record is not None]
 
 
+def _give_numbers(fds: Mapping[str, int]) -> None:
+    """Each namespace gets a number in the host; those that have one refuse another (EEXIST)."""
+    with Socket() as sock:
+        for part in _parts([encode.new_nsid(fd) for name, fd in fds.items() if name != HOST]):
+            sock.transact(part)
+
+
 def _peer_namespaces(
-    fds: Mapping[str, int], tables: Mapping[str, Tables], *, give: bool = False
+    fds: Mapping[str, int], tables: Mapping[str, Tables], *, numbered: bool = False
 ) -> dict[int, str]:
-    """Which namespace each namespace number of the host stands for; with `give`, each gets one first."""
-    if not give and not any(record.peer_nsid is not None for record in tables[HOST].links):
+    """Which namespace each namespace number of the host stands for; there are any if links say so, or `numbered`."""
+    if not numbered and not any(record.peer_nsid is not None for record in tables[HOST].links):
         return {}
     others = [(name, fd) for name, fd in fds.items() if name != HOST]
     requests = [encode.get_nsid(fd) for _, fd in others]
     with Socket() as sock:
-        if give:  # those that have one refuse another (EEXIST)
-            for part in _parts([encode.new_nsid(fd) for _, fd in others]):
-                sock.transact(part)
         answers = [answer for part in _parts(requests) for answer in sock.query(part)]
     found: dict[int, str] = {}
     for (name, _), answer in zip(others, answers, strict=True):

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.conftest import ROOT, Run
 
-HEAVY = ("pyroute2", "asyncio", "watchdog", "ssl", "reconciler.kernel")
+HEAVY = ("pyroute2", "asyncio", "ssl", "reconciler.kernel")
 
 
 def test_a_pipe_gets_no_colour_unless_told(run: Run, tmp_path: Path) -> None:

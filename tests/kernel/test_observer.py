@@ -1,0 +1,173 @@
+"""A look that reads again only what the kernel's notices name sees the same as one that reads everything."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler import pipeline
+from reconciler.apply import scope_of
+from reconciler.kernel import observe
+from reconciler.kernel.follow import Follower
+from reconciler.planner import plan
+from reconciler.sides import Desired, Observed
+from tests.world import World
+
+SHOP: dict[str, Any] = {
+    "name": "shop",
+    "networks": {"front": {"subnets": ["10.10.0.0/24", "fd00:10::/64"]}, "back": {}},
+    "sandboxes": {
+        "web": {
+            "endpoints": {"eth0": "front", "eth1": "back"},
+            "routes": [{"to": "10.99.0.0/16", "via": "10.10.0.254"}],
+            "sysctls": {"net.ipv4.ip_forward": 1},
+        },
+        "db": {"endpoints": {"eth0": "front"}},
+        "app": {"endpoints": {"eth0": "back"}},
+        "own": {"host": True, "sysctls": {"net.ipv4.ip_forward": 1}},
+        "vm": {"netns": "vm7", "endpoints": {"eth0": "front"}},
+    },
+}
+LINKS = ("shop-front", "shop-back", "shop-web-eth0", "shop-web-eth1", "shop-db-eth0", "shop-app-eth0", "br-x")
+NETNS = ("shop.web", "shop.db", "shop.app", "vm7")
+SEEDS = range(4)
+STEPS = 40
+
+Step = tuple[str, ...]
+
+
+def a_step(draw: random.Random) -> Step:
+    """Something that a person could type, which may well fail: what it names may be gone."""
+    link, netns, end = draw.choice(LINKS), draw.choice(NETNS), draw.choice(("eth0", "eth1"))
+    number = draw.randrange(2, 250)
+    on_host: list[Step] = [
+        ("ip", "link", "set", link, "mtu", str(1300 + number)),
+        ("ip", "link", "set", link, draw.choice(("up", "down"))),
+        ("ip", "link", "set", link, "address", f"02:00:00:00:01:{number:02x}"),
+        ("ip", "link", "set", link, "master", draw.choice(("shop-front", "shop-back", "br-x"))),
+        ("ip", "link", "set", link, "nomaster"),
+        ("ip", "link", "set", link, "alias", "mine"),
+        ("ip", "link", "set", link, "group", str(number)),
+        ("ip", "link", "set", "dev", link, "type", "bridge_slave", "isolated", draw.choice(("on", "off"))),
+        ("ip", "link", "set", "dev", link, "type", "bridge", "ageing_time", str(number * 100)),
+        ("ip", "link", "property", "add", "dev", link, "altname", f"other{number}"),
+        ("ip", "link", "del", link),
+        ("ip", "link", "add", "br-x", "type", "bridge"),
+        ("ip", "link", "add", link, "type", "dummy"),
+        ("ip", "link", "set", link, "name", draw.choice(LINKS)),
+        ("ip", "link", "set", link, "netns", netns),
+        ("ip", "address", "add", f"10.10.0.{number}/24", "dev", link),
+        ("ip", "address", "flush", "dev", link),
+        ("ip", "route", "add", f"10.77.{number}.0/24", "dev", link),
+        ("ip", "route", "add", f"10.77.{number}.0/24", "dev", link, "proto", "114"),
+        (
+            "tc",
+            "qdisc",
+            "replace",
+            "dev",
+            link,
+            "root",
+            "handle",
+            "7c02:",
+            *["tbf", "rate", "1mbit", "burst", "4kb", "limit", "64kb"],
+        ),
+        ("tc", "qdisc", "del", "dev", link, "root"),
+        ("sysctl", "-qw", f"net.ipv4.ip_forward={number % 2}"),
+        ("ip", "netns", "del", netns),
+        ("ip", "netns", "add", netns),
+        ("umount", f"/run/netns/{netns}"),
+    ]
+    inside: list[Step] = [
+        ("ip", "link", "set", end, "mtu", str(1300 + number)),
+        ("ip", "link", "set", end, "down"),
+        ("ip", "link", "set", end, "up"),
+        ("ip", "link", "set", end, "name", f"x{number}"),
+        ("ip", "link", "set", end, "netns", draw.choice(NETNS)),
+        ("ip", "link", "add", "mv0", "link", end, "type", "bridge"),
+        ("ip", "link", "add", end, "type", "dummy"),
+        ("ip", "link", "del", end),
+        ("ip", "link", "set", "lo", "up", "alias", "nobody"),
+        ("ip", "address", "add", f"10.10.0.{number}/24", "dev", end),
+        ("ip", "address", "flush", "dev", end),
+        ("ip", "route", "flush", "table", "main"),
+        ("ip", "route", "add", f"10.77.{number}.0/24", "dev", end),
+        (
+            "tc",
+            "qdisc",
+            "replace",
+            "dev",
+            end,
+            "root",
+            "handle",
+            "7c02:",
+            *["tbf", "rate", "1mbit", "burst", "4kb", "limit", "64kb"],
+        ),
+        ("sysctl", "-qw", f"net.ipv4.ip_forward={number % 2}"),
+    ]
+    if draw.random() < 0.6:
+        return draw.choice(on_host)
+    return ("ip", "netns", "exec", netns, *draw.choice(inside))
+
+
+def same(desired: Desired, one: Observed, other: Observed) -> list[str]:
+    """What differs that matters, as text: what is ours, and what is to be done. Other links on the host are nobody's."""
+    keys = {key for side in (one, other) for key, found in side.objects.items() if found.ours}
+    keys |= desired.objects.keys() | {requirement.key for requirement in desired.requirements}
+    pairs = {str(key): (one.objects.get(key), other.objects.get(key)) for key in sorted(keys)}
+    pairs |= {
+        name: (getattr(one, name), getattr(other, name)) for name in ("unready", "orphans", "same", "unknown")
+    }
+    first, second = plan(desired, one), plan(desired, other)
+    pairs |= {
+        name: (getattr(first, name), getattr(second, name)) for name in ("changes", "conflicts", "pending")
+    }
+    return [f"{name}: {mine} instead of {theirs}" for name, (mine, theirs) in pairs.items() if mine != theirs]
+
+
+def calm(desired: Desired, look: Callable[[], tuple[Observed, Observed]]) -> list[str]:
+    """What two looks in a row say that differs, where the kernel changes nothing by itself in between."""
+    left = ["?"]
+    for _ in range(20):  # links come up and namespaces are cleared away in their own time
+        left = same(desired, *look())
+        if not left:
+            break
+    return left
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_partial_look_sees_everything(world: World, seed: int) -> None:
+    """After each of many random acts of vandalism, applied to what an apply made."""
+    world.run("ip", "netns", "add", "vm7")
+    file = str(world.write("shop.topo.yaml", json.dumps(SHOP)))
+    world.reconciler("apply", file, "--yes")
+    draw = random.Random(seed)
+    with ExitStack() as stack:
+
+        def begin() -> tuple[pipeline.Loaded, Follower]:
+            loaded = pipeline.load((file,), (), Path(world.state_dir))
+            follower = stack.enter_context(Follower(loaded.store))
+            follower.declare(loaded.desired)
+            return loaded, follower
+
+        loaded, follower = world.call(begin)
+        scope = scope_of(loaded.desired, loaded.store.claims())
+
+        def both() -> tuple[Observed, Observed]:
+            return follower.observe(scope), observe.observe(scope)
+
+        world.call(both)
+        done: list[str] = []
+        for _ in range(STEPS):
+            step = a_step(draw)
+            done.append(" ".join(step) + (" (refused)" if world.run(*step, check=False).returncode else ""))
+            differences = world.call(calm, loaded.desired, both)
+            assert not differences, "\n".join((*done, "", *differences))
+            if draw.random() < 0.1:
+                world.reconciler("apply", file, "--yes", exit=None)
+                done.append("apply")
