@@ -3,6 +3,7 @@
     ReconcilerError            exit 1   a step failed
     ├── UsageError             exit 2   the command line makes no sense
     ├── TopologyError          exit 3   the files are invalid; carries every diagnostic
+    │   └── Forbidden          exit 5   a policy does not allow what the files declare, or is itself broken
     ├── Refused                exit 5   stale plan, foreign object in the way, unconfirmed delete
     ├── LockHeld               exit 6   another reconciler works on this topology
     ├── DeadlineExceeded       exit 7   something did not become ready in time
@@ -91,6 +92,12 @@ class TopologyError(ReconcilerError):
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics: tuple[Diagnostic, ...] = tuple(sorted(set(diagnostics), key=Diagnostic.sort_key))
         super().__init__(f"{len(self.diagnostics)} mistakes in the topology files")
+
+
+class Forbidden(TopologyError):
+    """A policy does not allow what the files declare, or it cannot be read and so allows nothing."""
+
+    exit_code = Exit.REFUSED
 
 
 class Refused(ReconcilerError):

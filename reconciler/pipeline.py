@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import identity, lockfile, resolve
+from . import bounds, identity, lockfile, resolve
 from .apply import Kernel, scope_of
 from .compile import compile_topology
 from .errors import Diagnostic, TopologyError, Unsupported
@@ -28,6 +28,7 @@ from .plan import (
     Plan,
 )
 from .planner import plan
+from .policy import Policy
 from .sides import Desired, Observed
 from .state import Store
 
@@ -65,8 +66,9 @@ def load(
     *,
     anywhere: bool = False,
     empty: bool = False,
+    policies: Sequence[Policy] = (),
 ) -> Loaded:
-    """Read, check and compile. Raises TopologyError with every mistake.
+    """Read, check and compile. Raises TopologyError with every mistake, Forbidden for what a policy does not allow.
 
     `host` is what the command line says of this host. `anywhere` asks for the whole topology, whichever host this is.
     `empty` is for an empty kernel: neither what this host routes nor what was dealt on it counts.
@@ -88,6 +90,7 @@ def load(
         vnis=locked.lock.vnis,
     )
     lockfile.require(topology, leases, locked)
+    bounds.require(policies, topology, expanded.tree)
     here = None if anywhere else identity.choose(topology.hosts, host)
     desired = compile_topology(topology, host=None if here is None else here.host)
     return Loaded(expanded, topology, leases, desired, store)

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -39,7 +39,7 @@ class SavedPlan:
     """What a plan file says. `steps` are the changes that were reviewed, reduced to what identifies them.
 
     `destroying` says that nothing is desired because a destroy was planned, and not because a file was empty. `identity`
-    is the digest of the file itself, `digest` that of the topology files.
+    is the digest of the file itself, `digest` that of the topology files; `policies` those of the policies that allowed it.
     """
 
     desired: Desired
@@ -48,6 +48,7 @@ class SavedPlan:
     steps: tuple[Step, ...]
     destroying: bool = False
     identity: str = ""
+    policies: tuple[str, ...] = ()
 
 
 def is_saved_plan(path: str) -> bool:
@@ -75,7 +76,14 @@ def check_target(path: str) -> None:
 
 
 def write(
-    path: str, desired: Desired, leases: Leases, digest: str, plan: Plan, *, destroying: bool = False
+    path: str,
+    desired: Desired,
+    leases: Leases,
+    digest: str,
+    plan: Plan,
+    *,
+    destroying: bool = False,
+    policies: Sequence[str] = (),
 ) -> str:
     """Save `plan`, and say by which digest it is known from now on.
 
@@ -90,6 +98,7 @@ def write(
         "digest": digest,
         "protected": sorted(desired.protected),
         "destroy": destroying,
+        "policies": list(policies),
         "leases": serial.leases_to_data(leases),
         "objects": [
             {
@@ -224,6 +233,7 @@ def _decode(data: Mapping[str, Any]) -> SavedPlan:
         _line(data["digest"]),
         tuple(_tuple(step) for step in _list(data["steps"])),
         destroying,
+        policies=tuple(map(_line, _list(data.get("policies", [])))),
     )
 
 

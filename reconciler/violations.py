@@ -99,6 +99,24 @@ def _at(data: Map, place: Place) -> object:
     return node
 
 
+def of(data: Map, schema: Schema) -> list[Diagnostic]:
+    """Every mistake in a file that has a closed schema of one level, without references."""
+    mistakes: dict[tuple[Place, str], ValidationError] = {}
+    _collect(mistakes, _Validator(schema), data)
+    found = []
+    for error in mistakes.values():
+        if error.validator == "additionalProperties":
+            key = str(error.absolute_path[-1])
+            close = difflib.get_close_matches(key, schema["properties"], 1)
+            hint = f"did you mean '{close[0]}'?" if close else f"one of: {', '.join(schema['properties'])}"
+            found.append(
+                Diagnostic("unknown-key", f"{shown(key)} is not a known key", data.key_mark(key), hint)
+            )
+        else:
+            found.append(_diagnostic(error, data))
+    return sorted(found, key=Diagnostic.sort_key)
+
+
 def _without_nulls(data: Mapping[str, object]) -> dict[str, object]:
     return {
         key: _without_nulls(value) if isinstance(value, dict) else value

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import guard, pipeline, watched
+from . import guard, pipeline, policy, watched
 from .apply import Options, Result, apply, still_protected
 from .audience import Listener, Pulse
 from .conditions import conditions
@@ -60,6 +60,7 @@ class Settings:
     detect_only: bool = False
     allowed: Allowed = field(default_factory=Allowed)
     rhythm: float | None = None
+    policies: tuple[str, ...] = ()
 
 
 class _Progress:
@@ -81,9 +82,9 @@ class _Progress:
 
 def run(settings: Settings, listener: Listener) -> Exit:
     """Watch until a signal. Raises what keeps it from starting: TopologyError, Refused, LockHeld, Unsupported."""
-    edits = Edits((*settings.paths, *settings.overrides))
+    edits = Edits((*settings.paths, *settings.overrides, *policy.files(settings.policies)))
     edits.take()
-    loaded = pipeline.load(settings.paths, settings.overrides, settings.state_dir, settings.host)
+    loaded = _load(settings)
     edits.was_read(loaded.expanded.files)
     desk = Desk(loaded.store)
     with desk.occupied(), Follower(loaded.store) as kernel, Triggers(kernel) as triggers:
@@ -239,11 +240,8 @@ class _Watch:
 
     def read(self) -> Loaded:
         """What the files say. Raises TopologyError for mistakes and Refused for what may not be done."""
-        loaded = pipeline.load(
-            self.settings.paths, self.settings.overrides, self.settings.state_dir, self.settings.host
-        )
-        if loaded.topology.name != self.loaded.topology.name:
-            name = loaded.topology.name
+        loaded = _load(self.settings)
+        if (name := loaded.topology.name) != self.loaded.topology.name:
             raise Refused(f"the files are those of topology '{name}' now", hint="watch that one")
         self.guard(loaded)
         return loaded
@@ -487,3 +485,8 @@ def _nothing_of(found: Plan) -> Plan:
 
 def _without_conflicts(found: Plan) -> Plan:
     return replace(found, conflicts=()) if found.conflicts else found
+
+
+def _load(settings: Settings) -> Loaded:
+    files, policies = (settings.paths, settings.overrides), policy.in_force(settings.policies)
+    return pipeline.load(*files, settings.state_dir, settings.host, policies=policies)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import re
 import sys
 import tempfile
@@ -210,6 +211,20 @@ def _code(value: str | None) -> str:
     return "" if value is None else f"`{value}`"
 
 
+def policy_table() -> str:
+    """The rules of a policy, from its schema's own words."""
+    schema = json.loads((ROOT / "schemas/policy.schema.json").read_text(encoding="utf-8"))
+    rows = (
+        (
+            f"`{name}`",
+            _code(json.dumps(rule["default"])) if "default" in rule else "none",
+            rule["description"],
+        )
+        for name, rule in schema["properties"].items()
+    )
+    return "\n".join([*_table(("rule", "default", "meaning"), rows), ""])
+
+
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "fields": field_tables,
     "drivers": driver_list,
@@ -217,6 +232,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "features": feature_table,
     "metrics": metric_table,
     "modules": module_table,
+    "policy-table": policy_table,
     "in-place": lambda: "\n".join(
         [*_table(("link", "attribute", "a change of it"), driver_docs.in_place_rows()), ""]
     ),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from .. import guard, happened, identity, pipeline, saved
+from .. import guard, happened, identity, pipeline, policy, saved
 from ..apply import Kernel, Options, Result, apply, record_in_sync, still_protected
 from ..errors import Exit, LockHeld, Refused, UsageError
 from ..kernel.linux import Linux
@@ -78,11 +78,14 @@ def _prepared(args: Namespace) -> Iterator[Job]:
     if args.digest is not None:
         raise UsageError("--digest goes with a saved plan", hint="leave it out, or name the plan")
     named = inputs(args)
-    loaded = pipeline.load(named.paths, named.overrides, state_dir(args), args.host)
+    policies = policy.in_force(args.policy)
+    loaded = pipeline.load(named.paths, named.overrides, state_dir(args), args.host, policies=policies)
     with loaded.store.lock():
         if _outdated(loaded):
             _refuse_standard_input(named)
-            loaded = pipeline.load(named.paths, named.overrides, state_dir(args), args.host)
+            loaded = pipeline.load(
+                named.paths, named.overrides, state_dir(args), args.host, policies=policies
+            )
         yield _from_files(loaded, named)
 
 
@@ -90,12 +93,7 @@ def _prepared(args: Namespace) -> Iterator[Job]:
 def _from_saved_plan(args: Namespace) -> Iterator[Job]:
     path = args.paths[0]
     plan = saved.read(path)
-    if args.digest is not None and args.digest != plan.identity:
-        raise Refused(
-            f"{path} is another plan than the one that is to be applied",
-            reasons=[f"it is {plan.identity}"],
-            hint="plan again, and have that reviewed",
-        )
+    _agree(path, plan, args)
     identity.agree(plan.desired.here, args.host)
     store = Store(state_dir(args), topology_name(plan.desired.topology))
     with store.lock():
@@ -110,6 +108,29 @@ def _from_saved_plan(args: Namespace) -> Iterator[Job]:
             "destroy" if plan.destroying else "apply",
             saved=plan,
         )
+
+
+def _agree(path: str, plan: SavedPlan, args: Namespace) -> None:
+    """Raise Refused unless the plan is the one that was approved, and was allowed by every policy as it is now.
+
+    A plan has kernel objects in it, which no policy knows. So where there is one, the word of whoever saw the plan being
+    saved is needed: the digest says that nobody wrote into the file which policies allowed it.
+    """
+    if args.digest is not None and args.digest != plan.identity:
+        raise Refused(
+            f"{path} is another plan than the one that is to be applied",
+            reasons=[f"it is {plan.identity}"],
+            hint="plan again, and have that reviewed",
+        )
+    policies = policy.in_force(args.policy)
+    if policies and args.digest is None:
+        raise Refused(
+            f"{policies[0].file} is in force, and nothing says that {path} was planned under it",
+            hint="add --digest with what `plan --out` said when it saved the plan",
+        )
+    for one in policies:
+        if one.digest not in plan.policies:
+            raise Refused(f"{path} was not planned under {one.file} as it is now", hint="plan again")
 
 
 def _from_files(loaded: Loaded, named: Inputs) -> Job:

@@ -233,6 +233,16 @@ def _host(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _policy(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--policy",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="what the topology may do ($RECONCILER_POLICY); /etc/reconciler/policy.yaml counts as well",
+    )
+
+
 def _reports(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report",
@@ -256,6 +266,7 @@ def _consent(parser: argparse.ArgumentParser) -> None:
 def _validate(parser: argparse.ArgumentParser) -> None:
     _paths(parser)
     _reports(parser)
+    _policy(parser)
 
 
 def _lock(parser: argparse.ArgumentParser) -> None:
@@ -271,6 +282,7 @@ def _config(parser: argparse.ArgumentParser) -> None:
 def _plan(parser: argparse.ArgumentParser) -> None:
     _paths(parser)
     _host(parser)
+    _policy(parser)
     _exit_code(parser)
     _reports(parser)
     parser.add_argument("--out", metavar="FILE", help="save the plan, for `apply FILE`")
@@ -285,6 +297,7 @@ def _plan(parser: argparse.ArgumentParser) -> None:
 def _apply(parser: argparse.ArgumentParser) -> None:
     _paths(parser, metavar="PATH|PLANFILE")
     _host(parser)
+    _policy(parser)
     _consent(parser)
     _allow_delete(parser)
     _reports(parser)
@@ -319,6 +332,7 @@ def _allow_delete(parser: argparse.ArgumentParser) -> None:
 def _watch(parser: argparse.ArgumentParser) -> None:
     _paths(parser)
     _host(parser)
+    _policy(parser)
     _allow_delete(parser)
     parser.add_argument(
         "--resync",
@@ -363,6 +377,7 @@ def _status(parser: argparse.ArgumentParser) -> None:
 def _drift(parser: argparse.ArgumentParser) -> None:
     _paths(parser)
     _host(parser)
+    _reports(parser)
 
 
 def _wait(parser: argparse.ArgumentParser) -> None:
@@ -448,6 +463,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.usage = f"{PROGRAM} run [PATH ...] [--in SANDBOX] [-- COMMAND [ARGUMENT ...]]"
     _paths(parser)
     _host(parser)
+    _policy(parser)
     parser.add_argument("--in", dest="inside", metavar="SANDBOX", help="in which sandbox the command runs")
     parser.add_argument(
         "--keep-user", action="store_true", help="the command runs as who you are, not as root inside"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from typing import Any
 
 from .. import pipeline
 from ..drifted import drifted
@@ -36,11 +37,16 @@ def run(args: Namespace, console: Console) -> int:
         console.notice(
             f"note: the files ask for changes as well; see `reconciler plan {named.as_arguments}`\n"
         )
+    view = PlanView(found, named.title, look.seconds, loaded.local, loaded.desired)
+
+    def document() -> dict[str, Any]:
+        known = documents.plan(found, loaded.expanded.files, loaded.expanded.digest, loaded.desired)
+        return {**known, "suspended": suspended.document(suspension)}
+
+    console.record(topology=found.topology, files=loaded.expanded.files, view=view, document=document)
     if console.json:
-        document = documents.plan(found, loaded.expanded.files, loaded.expanded.digest, loaded.desired)
-        console.document({**document, "suspended": suspended.document(suspension)})
+        console.document(document())
     elif any_drift:
-        view = PlanView(found, named.title, look.seconds, loaded.local, loaded.desired)
         console.result(render.text(view, console.out))
     else:
         console.success(f"No drift. {things(loaded.local)} ({duration(look.seconds)}).\n")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from .. import expand, guard, pipeline, saved
+from .. import expand, guard, pipeline, policy, saved
 from ..errors import Exit, Refused, UsageError
 from ..health import Suspension
 from ..kernel.linux import Linux
@@ -28,13 +30,19 @@ def run(args: Namespace, console: Console) -> int:
         _refuse_with_empty_kernel(args)
     if args.out is not None:
         saved.check_target(args.out)  # before the work, and before a plan is shown that will not be kept
+    policies = policy.in_force(args.policy)
     if args.destroy:
         expanded = expand.load(named.paths, named.overrides)
         desired, leases, topology = pipeline.nothing(expanded, args.host), Leases(), None
         store = Store(state_dir(args), expanded.name)
     else:
         loaded = pipeline.load(
-            named.paths, named.overrides, state_dir(args), args.host, empty=args.empty_kernel
+            named.paths,
+            named.overrides,
+            state_dir(args),
+            args.host,
+            empty=args.empty_kernel,
+            policies=policies,
         )
         expanded, topology = loaded.expanded, loaded.local
         desired, leases, store = loaded.desired, loaded.leases, loaded.store
@@ -65,7 +73,8 @@ def run(args: Namespace, console: Console) -> int:
     if not args.empty_kernel:
         _mention_protected(look, desired, store, console)
     if args.out is not None:
-        _save(args.out, desired, leases, expanded.digest, look, console, destroying=args.destroy)
+        write = partial(saved.write, args.out, desired, leases, expanded.digest, look.plan)
+        _save(args, partial(write, policies=[one.digest for one in policies]), look, console)
     return _exit_code(args, look)
 
 
@@ -121,23 +130,14 @@ def refuse_conflicts(look: Look, named: Inputs | None) -> None:
         )
 
 
-def _save(
-    path: str,
-    desired: Desired,
-    leases: Leases,
-    digest: str,
-    look: Look,
-    console: Console,
-    *,
-    destroying: bool,
-) -> None:
+def _save(args: Namespace, write: Callable[..., str], look: Look, console: Console) -> None:
     if look.plan.conflicts:
-        console.notice(f"note: {path} is not written, since this plan has conflicts\n")
+        console.notice(f"note: {args.out} is not written, since this plan has conflicts\n")
         return
-    identity = saved.write(path, desired, leases, digest, look.plan, destroying=destroying)
+    identity = write(destroying=args.destroy)
     console.record(digest=identity)
-    if saved.is_saved_plan(path):  # not into a pipe or device
-        console.notice(f"Saved as {identity}.\n`reconciler apply {path}` carries out exactly this.\n")
+    if saved.is_saved_plan(args.out):  # not into a pipe or device
+        console.notice(f"Saved as {identity}.\n`reconciler apply {args.out}` carries out exactly this.\n")
 
 
 def _exit_code(args: Namespace, look: Look) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from .. import processes
+from .. import policy, processes
 from ..errors import Exit, UsageError
 from ..kernel import private
 from .console import Console
@@ -21,6 +21,7 @@ from .inputs import Inputs, inputs, one_sandbox, to_environment
 if TYPE_CHECKING:
     from ..model import Sandbox
     from ..pipeline import Loaded
+    from ..policy import Policy
 
 STATE = "/run/reconciler"
 
@@ -28,6 +29,9 @@ STATE = "/run/reconciler"
 def run(args: Namespace, console: Console) -> int:
     """The command's exit code, 128+N when signal N ended it; ours when the topology does not stand."""
     named = inputs(args)
+    policies = policy.in_force(
+        args.policy
+    )  # in the view nobody else is root, the owner of the machine's included
     environment = {**os.environ, **to_environment(named), "RECONCILER_STATE_DIR": STATE}
     user = os.getuid(), os.getgid()
     private.separate()
@@ -36,7 +40,7 @@ def run(args: Namespace, console: Console) -> int:
     if first:
         return processes.outlast(first)
     private.furnish()
-    loaded = _loaded(named, args)
+    loaded = _loaded(named, args, policies)
     where = one_sandbox(loaded.topology, args.inside) if args.inside else None
     code = _stand(loaded, named, console, args.timeout)
     if code is not Exit.OK:
@@ -48,10 +52,10 @@ def run(args: Namespace, console: Console) -> int:
     return processes.outlast(command)
 
 
-def _loaded(named: Inputs, args: Namespace) -> Loaded:
+def _loaded(named: Inputs, args: Namespace, policies: Sequence[Policy]) -> Loaded:
     from .. import pipeline
 
-    return pipeline.load(named.paths, named.overrides, Path(STATE), args.host)
+    return pipeline.load(named.paths, named.overrides, Path(STATE), args.host, policies=policies)
 
 
 def _program(args: Namespace) -> Sequence[str]:

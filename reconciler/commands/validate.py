@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from .. import lockfile, resolve
+from .. import bounds, lockfile, policy, resolve
 from ..errors import Exit
 from ..render import validated
 from .console import Console
@@ -14,6 +14,7 @@ from .inputs import inputs
 def run(args: Namespace, console: Console) -> int:
     """One line when the files are valid; every mistake at once, as TopologyError, when they are not."""
     named = inputs(args)
+    policies = policy.in_force(args.policy)
     locked = lockfile.load(named.paths, named.overrides)
     expanded = locked.expanded
     topology, leases = resolve.resolve(
@@ -24,6 +25,7 @@ def run(args: Namespace, console: Console) -> int:
         taken=(),
     )
     lockfile.require(topology, leases, locked)
+    bounds.require(policies, topology, expanded.tree)
     console.record(
         topology=topology.name,
         files=expanded.files,

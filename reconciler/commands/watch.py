@@ -42,6 +42,7 @@ def run(args: Namespace, console: Console) -> int:
             overrides=named.overrides,
             state_dir=state_dir(args),
             host=args.host,
+            policies=tuple(args.policy),
             resync=args.resync,
             detect_only=args.detect_only,
             allowed=Allowed(args.allow_empty, args.max_deletes, tuple(args.allow_delete)),

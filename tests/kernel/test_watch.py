@@ -161,3 +161,18 @@ def test_a_damaged_state_does_not_end_it(world: World) -> None:
         watch.kind("changed", "network/front")
         watch.reports("trouble", {})
     world.reconciler("destroy", "--name", "lab", "--yes")
+
+
+def test_a_policy_holds_for_a_watch(world: World) -> None:
+    """An edit beyond it changes nothing, a wider one lets it through, a broken one only ends what is new."""
+    rules = world.write("rules.yaml", "max_sandboxes: 2\n")
+    with watching(world, LAB, "--policy", str(rules)) as watch:
+        watch.edit({**LAB, "sandboxes": {**LAB["sandboxes"], "c": {}}})
+        assert "has 3 sandboxes, and the policy allows 2" in watch.kind("mistake")["message"]
+        assert world.netns() == ["lab.a", "lab.b"]
+        world.write("rules.yaml", "max_sandboxes: 3\n")
+        watch.kind("created", "sandbox/c")
+        world.write("rules.yaml", "max: 3\n")
+        assert "'max' is not a known key" in watch.kind("mistake")["message"]
+        world.run("ip", "link", "set", "lab-front", "down")
+        watch.kind("changed", "network/front")
