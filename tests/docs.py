@@ -236,6 +236,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "in-place": lambda: "\n".join(
         [*_table(("link", "attribute", "a change of it"), driver_docs.in_place_rows()), ""]
     ),
+    "example-topology": lambda: _fenced("yaml", "tests/example/router.yaml"),
+    "example-test": lambda: _fenced("python", "tests/example/test_network.py"),
     "plugin-project": lambda: _fenced("toml", "tests/plugin/pyproject.toml"),
     **{f"docker-{driver}": partial(explained.page, driver) for driver in explained.drivers()},
     "plugin-module": lambda: _fenced("python", "tests/plugin/reconciler_routed.py"),

@@ -471,6 +471,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", type=_seconds, default=60.0, metavar="S", help="seconds to wait for readiness (60)"
     )
+    parser.add_argument("--agent", type=_count, metavar="FD", help=argparse.SUPPRESS)  # reconciler.testing
     parser.set_defaults(program=[])
 
 

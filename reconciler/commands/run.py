@@ -47,6 +47,8 @@ def run(args: Namespace, console: Console) -> int:
         return code
     processes.hold_signals()
     command = processes.fork(held, bound=False)
+    if not command and args.agent is not None:
+        return _serve(args.agent, loaded, environment)
     if not command:
         _start(loaded, where, _program(args), environment, user if args.keep_user else (0, 0))
     return processes.outlast(command)
@@ -96,6 +98,19 @@ def _stand(loaded: Loaded, named: Inputs, console: Console, timeout: float) -> E
     else:
         console.problem(text)
     return result.exit_code
+
+
+def _serve(descriptor: int, loaded: Loaded, environment: dict[str, str]) -> Exit:
+    """Instead of a command: the agent of `reconciler.testing`, which holds the other end of `descriptor`."""
+    import socket
+
+    from .. import agent
+
+    os.environ.update(environment)
+    control = socket.socket(fileno=descriptor)
+    control.set_inheritable(False)
+    agent.serve(control, loaded.topology)
+    return Exit.OK
 
 
 def _start(

@@ -29,7 +29,7 @@ for part in $(seq "$kernels"); do
     # Plug-ins and folders that have no part in it cost ten seconds there to be looked at.
     command="TEST_PART=$part/$kernels TEST_WARM=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $python -m pytest -p pytest_timeout"
     command+=" -q -p no:cacheprovider --color=$color -m 'needs and not slow' --junitxml=/run/job/junit.xml"
-    command+=" tests/kernel tests/cli $arguments"
+    command+=" tests/kernel tests/cli tests/example $arguments"
     # The first is watched, the others are shown when they are through.
     if [ "$part" = 1 ]; then exec 3>&1; else exec 3>"$jobs/$part/log"; fi
     JOB=$jobs/$part tests/vm/run-in-uml.sh "$command" >&3 2>&1 &
