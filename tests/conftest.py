@@ -6,11 +6,18 @@ What a test needs, and the kernel it ran on, go into the JUnit file with it; tes
 from __future__ import annotations
 
 import os
+import signal
 from collections import defaultdict
 
 import pytest
 
 from tests import features
+
+
+def pytest_configure() -> None:
+    """A run in the background of a shell ignores Ctrl-C, and so would all that it starts; tests of Ctrl-C need it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
