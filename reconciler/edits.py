@@ -22,12 +22,13 @@ class Edits:
         self.named = tuple(named)
         self.due: float | None = None
         self._led: tuple[str, ...] = ()
+        self._awaited: tuple[str, ...] = ()
         self._taken: Signature | None = None
 
     @property
     def paths(self) -> tuple[str, ...]:
         """Where edits are seen."""
-        return (*self.named, *self._led)
+        return (*self.named, *self._led, *self._awaited)
 
     def pending(self) -> bool:
         """Whether there is something new."""
@@ -41,7 +42,9 @@ class Edits:
 
     def settled(self, before: Signature) -> bool:
         """Whether they are as they were, and nobody has one open for writing."""
-        return before == self._now() and not any(is_being_written(entry[0]) for entry in before)
+        return before == self._now() and not any(
+            is_being_written(entry[0]) for entry in before if len(entry) > 1
+        )
 
     def look(self) -> Signature:
         """What they are now, for `settled`."""
@@ -53,11 +56,13 @@ class Edits:
 
     def was_read(self, led: Sequence[str]) -> None:
         """They were, and led to these files; of those that are new to us nobody knows what they were before."""
+        self._awaited = ()
         self._follow(led)
 
     def failed(self, error: TopologyError) -> None:
         """They could not be read."""
         blamed = [one.mark.file for one in error.diagnostics if one.mark is not None]
+        self._awaited = tuple(one.awaits for one in error.diagnostics if one.awaits is not None)
         self._follow(dict.fromkeys((*self._led, *blamed)))
 
     def later(self) -> None:
@@ -65,9 +70,10 @@ class Edits:
         self._taken, self.due = None, time.monotonic() + AGAIN
 
     def _follow(self, led: Iterable[str]) -> None:
-        before, self._led = {*self._led, *(entry[0] for entry in self._taken or ())}, tuple(led)
-        if not before.issuperset(self._led):
+        before = {entry[0] for entry in self._taken or ()}
+        self._led = tuple(led)
+        if not before.issuperset((*self._led, *self._awaited)):
             self._taken, self.due = None, time.monotonic()
 
     def _now(self) -> Signature:
-        return signature(self.named, self._led)
+        return signature((*self.named, *self._awaited), self._led)

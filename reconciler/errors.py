@@ -52,13 +52,17 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One mistake in the input. `code` is stable and documented; `hint` says what to do."""
+    """One mistake in the input. `code` is stable and documented; `hint` says what to do.
+
+    `awaits` is a path or pattern that names nothing, for who watches for it to be there.
+    """
 
     code: str
     message: str
     mark: Mark | None = None
     hint: str | None = None
     related: tuple[tuple[str, Mark], ...] = ()
+    awaits: str | None = None
 
     def sort_key(self) -> tuple[str, int, int, str]:
         """Diagnostics are shown by file and line; those without a place come first."""

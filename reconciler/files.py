@@ -166,14 +166,24 @@ def too_large(file: str) -> Diagnostic:
 def signature(named: Sequence[str], read: Sequence[str]) -> Signature:
     """Something that is another thing once a file was written, replaced, added or removed: an entry for each path.
 
-    `named` are files, directories and patterns from the command line, `read` the files that these led to.
+    `named` are files, directories and patterns from the command line, `read` the files that these led to. Of what else
+    lies beside those only the names count: a pattern in a file may mean it.
     """
     listed = {*named, *read}
     for path in named:
         with suppress(UsageError):  # it names nothing now
             listed.update(collect([path]))
         listed.update(_lock_files(path))
-    return tuple(_stat(path) for path in sorted(listed))
+    beside = {path for folder in {os.path.dirname(path) for path in read} for path in _topologies(folder)}
+    return (*map(_stat, sorted(listed)), *((path,) for path in sorted(beside - listed)))
+
+
+def _topologies(folder: str) -> list[str]:
+    try:
+        names = os.listdir(folder or ".")
+    except OSError:
+        return []
+    return [os.path.join(folder, name) for name in names if name.endswith((".yaml", ".yml"))]
 
 
 def _lock_files(path: str) -> list[str]:

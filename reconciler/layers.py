@@ -127,7 +127,7 @@ class _Reader:
         try:
             found = source.collect([path])
         except UsageError as error:
-            self._refuse(error.message, mark)
+            self.mistakes.append(Diagnostic("include", error.message, mark, awaits=path))
             return
         for name in found:
             if self._is_outside(name):

@@ -67,6 +67,21 @@ class Watching:
             assert time.monotonic() < deadline, f"{key} is {found!r}"
             time.sleep(0.01)
 
+    def quiet(self, topology: Mapping[str, Any], *options: str, exit: int = 0) -> None:
+        """Waits until a fresh process finds nothing to do, without the watch being asked for anything."""
+        deadline = time.monotonic() + PATIENCE
+        file = self.world.write("fresh.topo.yaml", json.dumps(topology))
+        while (found := self.world.reconciler("plan", file, "--exit-code", *options, exit=None)).code != exit:
+            assert time.monotonic() < deadline, found.stdout
+
+    def stopped(self) -> None:
+        """Waits until it holds still, by a failpoint."""
+        deadline = time.monotonic() + PATIENCE
+        status = Path(f"/proc/{self.process.pid}/stat")
+        while status.read_text().rpartition(")")[2].split()[0] != "T":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
     def errors(self) -> str:
         """What it wrote to standard error."""
         assert self.process.stderr is not None
@@ -90,10 +105,14 @@ class Watching:
 
 @contextmanager
 def watching(
-    world: World, topology: Mapping[str, Any], *options: str, env: Mapping[str, str] | None = None
+    world: World,
+    topology: Mapping[str, Any],
+    *options: str,
+    named: Path | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Watching]:
-    """A watch of one topology, after its first pass. At the end nothing is left to do, whoever looks."""
-    file = world.write(f"{topology['name']}.topo.yaml", json.dumps(topology))
+    """A watch of one topology, after its first pass: of the path that is `named`, else of a file that is made."""
+    file = named or world.write(f"{topology['name']}.topo.yaml", json.dumps(topology))
     process = world.start(
         sys.executable, "-m", "reconciler", "watch", file, "-o", "json", *options, env=world.environment(env)
     )
