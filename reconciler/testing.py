@@ -22,10 +22,9 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any, TextIO
@@ -37,6 +36,7 @@ __all__ = ["Process", "Sandbox", "Stand", "Topology", "stand"]
 _Socket = socket.socket  # in classes that have a method of that name
 _LARGEST = 1 << 18
 _PATIENCE = 120.0
+_GIVEN = Path("/run/topology.yaml")  # in the view
 
 
 @contextmanager
@@ -46,33 +46,36 @@ def stand(source: str | Path | Mapping[str, Any], *, timeout: float = 60.0) -> I
     `timeout` is how many seconds it may take to be ready. Raises Unsupported where this machine cannot, with the reason
     and what would help, and ReconcilerError with the mistakes of the topology.
     """
-    with ExitStack() as stack:
-        if isinstance(source, Mapping):
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="reconciler-"))
-            path = Path(folder, "topology.yaml")
-            path.write_text(json.dumps(source, default=str), encoding="utf-8")
-        else:
-            path = Path(source).absolute()
-        topology = _started(path, timeout)
-        try:
-            yield topology
-        finally:
-            topology.close()
+    topology = _started(source, timeout)
+    try:
+        yield topology
+    finally:
+        topology.close()
 
 
-def _started(path: Path, timeout: float) -> Topology:
+def _started(source: str | Path | Mapping[str, Any], timeout: float) -> Topology:
+    """The topology as soon as it stands. Data goes through memory: a file of ours would survive a kill."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     said = _memory("stderr")
-    words = ("run", "-q", str(path), "--timeout", str(timeout), "--agent", str(theirs.fileno()))
-    with theirs:
+    handed = [theirs.fileno()]
+    path = _GIVEN if isinstance(source, Mapping) else Path(source).absolute()
+    words = ["run", "-q", str(path), "--timeout", str(timeout), "--agent", str(handed[0])]
+    if isinstance(source, Mapping):
+        handed.append(_memory("topology", json.dumps(source, default=str)))
+        words += ["--given", str(handed[1])]
+    try:
         process = subprocess.Popen(
             [sys.executable, "-m", "reconciler", *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=said,
-            pass_fds=[theirs.fileno()],
+            pass_fds=handed,
             env={**os.environ, "RECONCILER_COLOR": "never"},
         )
+    finally:
+        theirs.close()
+        for fd in handed[1:]:
+            os.close(fd)
     try:
         if ours.recv(_LARGEST):
             return Topology(process, ours)

@@ -472,6 +472,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
         "--timeout", type=_seconds, default=60.0, metavar="S", help="seconds to wait for readiness (60)"
     )
     parser.add_argument("--agent", type=_count, metavar="FD", help=argparse.SUPPRESS)  # reconciler.testing
+    parser.add_argument("--given", type=_count, metavar="FD", help=argparse.SUPPRESS)  # the same
     parser.set_defaults(program=[])
 
 

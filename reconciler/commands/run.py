@@ -40,6 +40,8 @@ def run(args: Namespace, console: Console) -> int:
     if first:
         return processes.outlast(first)
     private.furnish()
+    if args.given is not None:
+        _put(args.given, named.paths[0])
     loaded = _loaded(named, args, policies)
     where = one_sandbox(loaded.topology, args.inside) if args.inside else None
     code = _stand(loaded, named, console, args.timeout)
@@ -52,6 +54,12 @@ def run(args: Namespace, console: Console) -> int:
     if not command:
         _start(loaded, where, _program(args), environment, user if args.keep_user else (0, 0))
     return processes.outlast(command)
+
+
+def _put(descriptor: int, path: str) -> None:
+    """Write a topology that was handed over as an open file into the /run of the view, where it goes with the rest."""
+    with open(descriptor, "rb") as source, open(path, "xb") as target:
+        target.write(source.read())
 
 
 def _loaded(named: Inputs, args: Namespace, policies: Sequence[Policy]) -> Loaded:

@@ -88,13 +88,20 @@ def test_killed_in_the_middle(world: World, workers: str) -> None:
     folder = world.write("test_hangs.py", HANGS).parent
     channel = folder / "channel"
     world.call(os.mkfifo, channel)
-    process = world.start(*command(folder), "-n", workers, env={**environment(), "CHANNEL": str(channel)})
+    world.run("mkdir", folder / "tmp")
+    process = world.start(
+        *command(folder),
+        "-n",
+        workers,
+        env={**environment(), "CHANNEL": str(channel), "TMPDIR": str(folder / "tmp")},
+    )
     with world.call(channel.open) as reader:
         victim = int(reader.readline())
         assert (victim == process.pid) == (workers == "0")
         os.kill(victim, signal.SIGKILL)
         assert reader.read() == ""  # the end of the file: nobody who could write is left
     process.communicate()
+    assert "reconciler" not in world.run("ls", folder / "tmp").stdout  # pytest keeps folders of its own
     world.run("rm", "-r", folder)
     world.assert_unchanged(before)
 
