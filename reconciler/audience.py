@@ -7,6 +7,7 @@ say anything else than the log does.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -44,6 +45,23 @@ class Listener(Protocol):
 
     def alive(self, pulse: Pulse) -> None:
         """The loop turns; heard before the first event, often, and as often as `Settings.rhythm` asks for."""
+
+
+class Progress:
+    """A reporter of `apply` for which progress is a sign of life; a watch says everything else in events."""
+
+    def __init__(self, alive: Callable[[], None]) -> None:
+        self._alive = alive
+
+    def started(self, total: int) -> None:
+        """Ignored."""
+
+    def progressed(self, done: int) -> None:
+        """One batch more."""
+        self._alive()
+
+    def waiting(self, missing: int) -> None:
+        """Ignored."""
 
 
 class Tally:

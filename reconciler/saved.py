@@ -93,13 +93,30 @@ def write(
     data = {
         "format": FORMAT,
         "format_version": VERSION,
-        "topology": desired.topology,
-        "host": None if desired.here is None else [desired.here.host, desired.here.vtep],
         "digest": digest,
-        "protected": sorted(desired.protected),
         "destroy": destroying,
         "policies": list(policies),
         "leases": serial.leases_to_data(leases),
+        **side_to_data(desired),
+        "steps": [_step(change) for change in plan.changes],
+    }
+    text = json.dumps(data, separators=(",", ":")) + "\n"
+    try:
+        if _is_stream(path):
+            Path(path).write_text(text)
+        else:
+            _replace(path, text)
+    except OSError as error:
+        raise UsageError(f"cannot write the plan to {path}: {error.strerror}") from error
+    return _identity(text.encode())
+
+
+def side_to_data(desired: Desired) -> dict[str, Any]:
+    """Everything that is desired, as JSON data."""
+    return {
+        "topology": desired.topology,
+        "host": None if desired.here is None else [desired.here.host, desired.here.vtep],
+        "protected": sorted(desired.protected),
         "objects": [
             {
                 "object": serial.to_data(d.object),
@@ -113,17 +130,26 @@ def write(
             [list(r.key), r.origin, serial.mark_to_data(r.mark), r.what, r.link_kind, r.awaited]
             for r in desired.requirements
         ],
-        "steps": [_step(change) for change in plan.changes],
     }
-    text = json.dumps(data, separators=(",", ":")) + "\n"
-    try:
-        if _is_stream(path):
-            Path(path).write_text(text)
-        else:
-            _replace(path, text)
-    except OSError as error:
-        raise UsageError(f"cannot write the plan to {path}: {error.strerror}") from error
-    return _identity(text.encode())
+
+
+def side_from_data(data: Mapping[str, Any]) -> Desired:
+    """The reverse. Raises ValueError, KeyError, TypeError or AttributeError for what no topology can ask for."""
+    topology = data["topology"]
+    if not isinstance(topology, str) or not _NAME.fullmatch(topology):
+        raise ValueError(f"{topology!r} cannot be the name of a topology")
+    objects = [_declared(item, topology) for item in _list(data["objects"])]
+    desired = Desired(
+        topology,
+        {d.object.key: d for d in objects},
+        tuple(map(_requirement, _list(data["requirements"]))),
+        _here(data.get("host")),
+        frozenset(map(_line, _list(data.get("protected", [])))),
+    )
+    if len(desired.objects) != len(objects):
+        raise ValueError("an object is there twice")
+    _check_places(desired)
+    return desired
 
 
 def _identity(content: bytes) -> str:
@@ -210,22 +236,9 @@ def _words(step: Step) -> str:
 
 
 def _decode(data: Mapping[str, Any]) -> SavedPlan:
-    topology = data["topology"]
-    if not isinstance(topology, str) or not _NAME.fullmatch(topology):
-        raise ValueError(f"{topology!r} cannot be the name of a topology")
-    objects = [_declared(item, topology) for item in _list(data["objects"])]
-    desired = Desired(
-        topology,
-        {d.object.key: d for d in objects},
-        tuple(map(_requirement, _list(data["requirements"]))),
-        _here(data.get("host")),
-        frozenset(map(_line, _list(data.get("protected", [])))),
-    )
-    if len(desired.objects) != len(objects):
-        raise ValueError("an object is there twice")
-    _check_places(desired)
+    desired = side_from_data(data)
     destroying = data["destroy"]
-    if not isinstance(destroying, bool) or (destroying and objects):
+    if not isinstance(destroying, bool) or (destroying and desired.objects):
         raise ValueError("it is not clear whether it destroys")
     return SavedPlan(
         desired,
@@ -280,13 +293,14 @@ def _check_places(desired: Desired) -> None:
     known = declared | {requirement.key for requirement in desired.requirements} | {("netns", HOST)}
     for item in desired.objects.values():
         obj = item.object
-        for place in _places(obj):
+        for place in places(obj):
             if place not in known:
                 what = " ".join(part for part in place if part)
                 raise ValueError(f"{obj.kind_name} {obj.key[-1]} needs {what}, which the plan does not have")
 
 
-def _places(obj: KernelObject) -> Iterator[Key]:
+def places(obj: KernelObject) -> Iterator[Key]:
+    """What must be there before an object can be: made by the same plan, or required by it."""
     yield ("netns", obj.netns)
     if isinstance(obj, Link | Port) and obj.master:
         yield ("link", obj.netns, obj.master)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from . import confirmation
 from .conditions import conditions
 from .health import Known
 from .pipeline import Loaded, Look
@@ -50,7 +51,7 @@ def told(desk: Desk) -> StatusView:
         0.0 if last is None else _age(last.started),
         edited=False,
         interrupted=None if interrupted is None else f"{interrupted.command} of {interrupted.started}",
-        suspension=desk.suspension(),
+        suspension=desk.suspension() or confirmation.rest(desk.store),
         watch=watch,
         hearsay=True,
     )
@@ -58,7 +59,7 @@ def told(desk: Desk) -> StatusView:
 
 def known(desk: Desk) -> Known:
     """What explains why something differs: somebody's wish, and what a watch says that runs."""
-    watch, suspension = pulse(desk), desk.suspension()
+    watch, suspension = pulse(desk), desk.suspension() or confirmation.rest(desk.store)
     if watch.report is None or not watch.runs:
         return Known(suspension, protected=desk.store.protected())
     report = watch.report

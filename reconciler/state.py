@@ -37,6 +37,8 @@ __all__ = ["Interrupted", "Journal", "Run", "Store", "boot_id"]
 _HISTORY = 50
 _FILES = ("state.json", "applied.json", "history.json", "protected.json")
 _OF_A_WATCH = ("watch.json", "watch.lock", "events.jsonl", "events.1.jsonl", "suspend.json")
+PENDING = "confirm.json"
+_OF_A_CONFIRMATION = ("before.json", "confirm.lock")
 _SET_ASIDE = ("history.json", "journal.jsonl")
 _ATTEMPTS = 100
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -332,8 +334,15 @@ class Store:
         path.replace(path.with_name(f"{name}.damaged"))
 
     def remove(self) -> None:
-        """Forget the topology: after a destroy nothing of it stays, directories included."""
-        names = (*_FILES, *_OF_A_WATCH)
+        """Forget the topology: after a destroy nothing of it stays, directories included.
+
+        What is needed to take the destroy itself back stays until that is decided.
+        """
+        if (self.directory / PENDING).exists():
+            for name in _FILES:
+                (self.directory / name).unlink(missing_ok=True)
+            return
+        names = (*_FILES, *_OF_A_WATCH, *_OF_A_CONFIRMATION)
         leftovers = (*(f".{name}.new" for name in names), *(f"{name}.damaged" for name in _SET_ASIDE))
         for name in (*names, *leftovers, "journal.jsonl", "lock"):
             with suppress(IsADirectoryError):  # not ours
@@ -341,6 +350,29 @@ class Store:
         with suppress(OSError):  # not empty: somebody's files
             self.directory.rmdir()
         directories.unmake(self.root)
+
+    def keep(self, name: str, data: Mapping[str, Any]) -> None:
+        """Replace a file of the topology's, whole or not at all."""
+        with self.usable():
+            self._write(name, data)
+
+    def kept(self, name: str) -> dict[str, Any] | None:
+        """What such a file says, None when there is none. Raises ReconcilerError when it is damaged."""
+        return self._read(name)
+
+    def text(self, name: str) -> str | None:
+        """The same as it is, unread."""
+        try:
+            return (self.directory / name).read_text()
+        except FileNotFoundError:
+            return None
+
+    def put_back(self, name: str, text: str | None) -> None:
+        """Make such a file what `text` once was."""
+        if text is None:
+            (self.directory / name).unlink(missing_ok=True)
+        else:
+            self._write(name, json.loads(text))
 
     def _write(self, name: str, data: Mapping[str, Any]) -> None:
         path, temporary = self.directory / name, self.directory / f".{name}.new"

@@ -17,15 +17,14 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import guard, pipeline, policy, watched
+from . import confirmation, guard, pipeline, policy, watched
 from .apply import Options, Result, apply, still_protected
-from .audience import Listener, Pulse
+from .audience import Listener, Progress, Pulse
 from .conditions import conditions
 from .edits import Edits
 from .errors import Exit, LockHeld, ReconcilerError, Refused, TopologyError
@@ -33,6 +32,7 @@ from .guard import Allowed
 from .happened import Event, became, event
 from .health import Condition, Known, Reason, Suspension
 from .kernel.follow import Follower
+from .kernel.linux import Linux
 from .pipeline import Loaded, Look
 from .plan import Plan, hold
 from .setbacks import Setbacks
@@ -61,23 +61,6 @@ class Settings:
     allowed: Allowed = field(default_factory=Allowed)
     rhythm: float | None = None
     policies: tuple[str, ...] = ()
-
-
-class _Progress:
-    """A reporter of `apply` for which progress is a sign of life; a watch says everything else in events."""
-
-    def __init__(self, alive: Callable[[], None]) -> None:
-        self._alive = alive
-
-    def started(self, total: int) -> None:
-        """Ignored."""
-
-    def progressed(self, done: int) -> None:
-        """One batch more."""
-        self._alive()
-
-    def waiting(self, missing: int) -> None:
-        """Ignored."""
 
 
 def run(settings: Settings, listener: Listener) -> Exit:
@@ -295,7 +278,7 @@ class _Watch:
     # -- the kernel ------------------------------------------------------------------------------------------------
 
     def suspension_changed(self) -> bool:
-        suspension = self.desk.suspension()
+        suspension = self.desk.suspension() or confirmation.rest(self.desk.store)
         if suspension == self.suspension:
             return False
         self.suspension = suspension
@@ -316,6 +299,7 @@ class _Watch:
         began = time.monotonic()
         try:
             with self.loaded.store.lock():
+                self.take_back()
                 self.reconsider()
                 look = self.act()
             self.setbacks.succeeded("topology")
@@ -333,6 +317,14 @@ class _Watch:
             self.tell("failed", f"{error}; trying again in {wait:.1f} s", "topology")
             self.trouble = {"topology": Condition("topology", Reason.FAILING, str(error))}
 
+    def take_back(self) -> None:
+        """What was not confirmed in time, when whoever would have taken it back was killed."""
+        store = self.loaded.store
+        if confirmation.orphaned(store):
+            result = confirmation.revert(store, Linux(store), Progress(self.alive))
+            self.tell("reverted", "not confirmed in time: what was before is back", run=result.run)
+        self.suspension_changed()  # nobody can begin a trial any more before this pass is over
+
     def act(self) -> Look:
         """Look, and do what may be done; the last look."""
         look = self.look()
@@ -347,7 +339,7 @@ class _Watch:
             self.loaded.leases,
             self.kernel,
             self.loaded.store,
-            reporter=_Progress(self.alive),
+            reporter=Progress(self.alive),
             options=Options(wait=False, command="watch", digest=self.loaded.expanded.digest),
         )
         self.learn(todo, result)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from .. import guard, happened, identity, pipeline, policy, saved
@@ -30,6 +30,7 @@ from .console import Console
 from .inputs import Inputs, inputs, state_dir, topology_name
 from .plan import mention_interrupted, mention_suspended, refuse_conflicts
 from .progress import Progress
+from .trial import Trial, settled
 
 
 class Job(NamedTuple):
@@ -57,22 +58,29 @@ class Job(NamedTuple):
 def run(args: Namespace, console: Console) -> int:
     """Apply files or a saved plan; the exit code says how it went."""
     options = Options(wait=not args.no_wait, timeout=args.timeout)
-    with _prepared(args) as job:
+    with ExitStack() as stack:
+        trial = None if args.confirm is None else stack.enter_context(Trial(args.confirm, console))
+        code = _run(args, console, options, trial)
+        return code if trial is None else trial.outcome(code)
+
+
+def _run(args: Namespace, console: Console, options: Options, trial: Trial | None) -> int:
+    with _prepared(args, console) as job:
         job = job._replace(deletable=tuple(args.allow_delete))  # noqa: PLW2901
         if job.command != "destroy":  # a plan of a destroy was saved by that word
             allowed = guard.Allowed(everything=args.allow_empty, deletions=args.max_deletes)
             job = job._replace(allowed=allowed)  # noqa: PLW2901
-        return carry_out(job, console, options, yes=args.yes)
+        return carry_out(job, console, options, yes=args.yes, trial=trial)
 
 
 @contextmanager
-def _prepared(args: Namespace) -> Iterator[Job]:
+def _prepared(args: Namespace, console: Console) -> Iterator[Job]:
     """The job, with its topology's lock held."""
     plan_files = [path for path in (*args.paths, *args.files) if saved.is_saved_plan(path)]
     if plan_files:
         if len(args.paths) != 1 or args.files:
             raise UsageError("a saved plan is applied alone", hint=f"reconciler apply {plan_files[0]}")
-        with _from_saved_plan(args) as job:
+        with _from_saved_plan(args, console) as job:
             yield job
         return
     if args.digest is not None:
@@ -81,7 +89,7 @@ def _prepared(args: Namespace) -> Iterator[Job]:
     policies = policy.in_force(args.policy)
     loaded = pipeline.load(named.paths, named.overrides, state_dir(args), args.host, policies=policies)
     with loaded.store.lock():
-        if _outdated(loaded):
+        if settled(loaded.store, console) or _outdated(loaded):
             _refuse_standard_input(named)
             loaded = pipeline.load(
                 named.paths, named.overrides, state_dir(args), args.host, policies=policies
@@ -90,13 +98,14 @@ def _prepared(args: Namespace) -> Iterator[Job]:
 
 
 @contextmanager
-def _from_saved_plan(args: Namespace) -> Iterator[Job]:
+def _from_saved_plan(args: Namespace, console: Console) -> Iterator[Job]:
     path = args.paths[0]
     plan = saved.read(path)
     _agree(path, plan, args)
     identity.agree(plan.desired.here, args.host)
     store = Store(state_dir(args), topology_name(plan.desired.topology))
     with store.lock():
+        settled(store, console)
         yield Job(
             plan.desired,
             plan.leases,
@@ -165,9 +174,11 @@ def _refuse_standard_input(named: Inputs) -> None:
         )
 
 
-def carry_out(job: Job, console: Console, options: Options, *, yes: bool) -> int:
+def carry_out(job: Job, console: Console, options: Options, *, yes: bool, trial: Trial | None = None) -> int:
     """Plan, ask, apply, report. The caller holds the lock."""
     kernel = Linux(job.store)
+    if trial is not None:
+        trial.check(job.store)
     mention_interrupted(job.store, console)
     mention_suspended(job.store, console)
     look = pipeline.look(job.desired, job.store, kernel)
@@ -187,11 +198,15 @@ def carry_out(job: Job, console: Console, options: Options, *, yes: bool) -> int
     if not consent.require(look.plan, console, yes=yes):
         console.notice("Nothing was done.\n")
         return Exit.REFUSED
+    if trial is not None:
+        trial.begin(job.store, look, job.desired)
     result = _apply(job, look, kernel, console, options)
     if job.store.directory.is_dir():  # after a destroy nothing of it is left
         Desk(job.store).note(*(happened.event(one, result.run) for one in happened.became(look.plan, result)))
     _record(job, look, console, result)
     _report(job, result, console)
+    if trial is not None:
+        trial.applied(result, kernel)
     return result.exit_code
 
 

@@ -16,6 +16,7 @@ import sys
 from .values import count as _count
 from .values import exit_code as _code
 from .values import seconds as _seconds
+from .values import span as _span
 
 TYPE_CHECKING = False  # what typing calls so; importing typing would be a fifth of the time that --help takes
 if TYPE_CHECKING:
@@ -317,6 +318,12 @@ def _apply(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", type=_seconds, default=60.0, metavar="S", help="seconds to wait for readiness (60)"
     )
+    parser.add_argument(
+        "--confirm",
+        type=_span,
+        metavar="TIME",
+        help="take everything back unless `reconciler confirm` comes within TIME, as 60s or 5m",
+    )
 
 
 def _allow_delete(parser: argparse.ArgumentParser) -> None:
@@ -354,6 +361,12 @@ def _watch(parser: argparse.ArgumentParser) -> None:
         metavar="[ADDR:]PORT",
         help="serve figures for Prometheus over HTTP; without ADDR for this host only",
     )
+
+
+def _confirm(parser: argparse.ArgumentParser) -> None:
+    _paths(parser)
+    _name(parser)
+    parser.add_argument("--revert", action="store_true", help="take it back, now")
 
 
 def _destroy(parser: argparse.ArgumentParser) -> None:
@@ -495,6 +508,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "plan": ("show what apply would do", _plan),
     "apply": ("make the kernel hold what the files declare", _apply),
     "watch": ("apply, and keep it so: follow the files and mend what others change", _watch),
+    "confirm": ("keep what `apply --confirm` made, before its time is over", _confirm),
     "destroy": ("remove everything that a topology made", _destroy),
     "status": ("say what the last run did and whether all is in sync and ready", _status),
     "drift": ("show only what others changed; exit code 4 when there is any", _drift),

@@ -15,6 +15,7 @@ from . import leftovers
 from .apply import Job, carry_out
 from .console import Console
 from .inputs import inputs, refuse_both, refuse_host, state_dir, topology_name
+from .trial import settled
 
 
 def run(args: Namespace, console: Console) -> int:
@@ -23,6 +24,7 @@ def run(args: Namespace, console: Console) -> int:
     job = _by_name(args) if args.name else _by_files(args, console)
     job = job._replace(deletable=tuple(args.allow_delete))
     with job.store.lock():
+        settled(job.store, console)
         if Desk(job.store).is_occupied():
             message = f"topology '{job.desired.topology}' is watched, and would be made again at once"
             raise LockHeld(message, hint="stop the watch first")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from .. import expand, guard, pipeline, policy, saved
+from .. import confirmation, expand, guard, pipeline, policy, saved
 from ..errors import Exit, Refused, UsageError
 from ..health import Suspension
 from ..kernel.linux import Linux
@@ -104,7 +104,7 @@ def mention_interrupted(store: Store, console: Console) -> None:
 
 def mention_suspended(store: Store, console: Console) -> Suspension | None:
     """Whoever looks should know that somebody asked for rest; it is told, and does not stop a command by hand."""
-    suspension = Desk(store).suspension()
+    suspension = Desk(store).suspension() or confirmation.rest(store)
     if suspension is not None:
         console.notice(f"note: {suspended.sentence(suspension)}\n")
     return suspension

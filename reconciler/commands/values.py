@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import re
 
+TYPE_CHECKING = False  # see arguments
+if TYPE_CHECKING:
+    from datetime import timedelta
+
 # By errors.Exit; only "changes are pending" can have another number.
 _TAKEN = (0, 1, 2, 3, 5, 6, 7, 8, 130, 143)
 
@@ -30,3 +34,14 @@ def seconds(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?s?", text):
         raise argparse.ArgumentTypeError(f"'{text}' is no time: a number of seconds is needed")
     return float(text.removesuffix("s"))
+
+
+def span(text: str) -> timedelta:
+    """A length of time as people write it. Raises ArgumentTypeError."""
+    from ..errors import UsageError
+    from .times import span as read
+
+    try:
+        return read(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(f"{error}: {error.hint}") from error
