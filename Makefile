@@ -8,11 +8,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
+MINUTES ?= 1
 
 KERNELS ?= $(JOBS)
 RESULTS = build/host/junit.xml build/vm/junit-*.xml
 
-.PHONY: help check lint unit test test-vm vm-kernel bench differential demo docs build clean tools vm-tools
+.PHONY: help check lint unit test test-vm vm-kernel bench chaos differential demo docs build clean tools vm-tools
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -41,6 +42,9 @@ test-vm: $(STAMP) tools vm-tools  ## the tests that say what they need, in a sec
 
 vm-kernel:  ## build a second kernel that can do more than Debian's (minutes, once); test-vm then takes it
 	@tests/vm/build-kernel.sh
+
+chaos: $(STAMP) tools  ## a watch under kills, edits and vandalism (root); MINUTES=5 for longer, SEED=n for the same again
+	MINUTES=$(MINUTES) $(BIN)/python -m pytest -m slow tests/kernel/test_watch_chaos.py --timeout 0
 
 bench: $(STAMP) tools  ## ratios against ip -batch, as a Markdown table (root)
 	$(BIN)/python -m tests.bench.ratios $(BENCH)

@@ -205,6 +205,7 @@ class _Apply:
         self.kernel, self.store, self.reporter, self.options = kernel, store, reporter, options
         self.outcomes: list[Outcome] = []
         self.began = time.monotonic()
+        self.sent_before = kernel.messages
         self.started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self.id = os.urandom(4).hex()
         # Claims are written before the first change: a kill in between must not lose the old value.
@@ -235,7 +236,7 @@ class _Apply:
             interrupts.received,
             configured,
             ready,
-            self.kernel.messages,
+            self.kernel.messages - self.sent_before,
             rest.pending,
             self.id,
         )

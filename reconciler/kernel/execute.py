@@ -44,7 +44,7 @@ class Executor:
     """Carries out changes.
 
     `messages` counts what was sent to the kernel, parameter writes and mounts included. `priors` holds the value that
-    each written parameter had before.
+    each parameter had before that was written since the last `release`.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,11 @@ class Executor:
         self._indexes: dict[LinkRef, int] = {}
 
     def release(self) -> None:
-        """Close what was kept open for later changes; an open socket keeps its namespace alive."""
+        """A run is over: forget what failed in it and what parameters held before it, and close what was kept open for
+        later changes, for an open socket keeps its namespace alive. The next run may try everything again.
+        """
+        self._failed.clear()
+        self.priors = {}
         while self._sockets:
             self._sockets.popitem()[1].close()
 

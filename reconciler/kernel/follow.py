@@ -101,6 +101,7 @@ class Follower:
 
     def observe(self, scope: Scope) -> Observed:
         """Everything in scope, as it is now."""
+        self._linux.release()
         self.listen()
         stale, self._stale = self._stale, Stale()
         try:

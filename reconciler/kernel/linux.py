@@ -49,8 +49,12 @@ class Linux:
 
     def observe(self, scope: Scope) -> Observed:
         """Everything in scope, as it is now."""
-        self._executor.release()
+        self.release()
         return observe.observe(scope)
+
+    def release(self) -> None:
+        """A run is over; see `Executor.release`."""
+        self._executor.release()
 
     def lacks(self, names: Collection[str]) -> Mapping[str, Lack]:
         """Features that this kernel does not have."""

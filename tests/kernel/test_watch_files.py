@@ -134,3 +134,21 @@ def test_a_burst_is_one_pass_and_our_own_changes_cause_none(world: World) -> Non
         assert watch.report()["passes"] - before <= 3
         assert watch.report()["repaired"] == 1
     world.reconciler("destroy", "--name", "lab", "--yes")
+
+
+def test_a_parameter_is_given_back_once(world: World) -> None:
+    """When the file drops it, it gets its old value; what somebody sets later is his, whatever else the watch does."""
+    own = {"host": True, "sysctls": {"net.core.somaxconn": 77}}
+    before = world.sysctl("net.core.somaxconn")
+    with watching(world, {**LAB, "sandboxes": {"own": own}}) as watch:
+        assert world.sysctl("net.core.somaxconn") == "77"
+        watch.edit({**LAB, "sandboxes": {"own": {"host": True}}})
+        watch.kind("files")
+        watch.quiet({**LAB, "sandboxes": {"own": {"host": True}}})
+        assert world.sysctl("net.core.somaxconn") == before
+        world.run("sysctl", "-qw", "net.core.somaxconn=123")
+        for names in (("a",), ("a", "b")):
+            watch.edit(sandboxes(*names))
+            watch.kind("created", f"sandbox/{names[-1]}/endpoint/eth0")
+        assert world.sysctl("net.core.somaxconn") == "123"
+    world.reconciler("destroy", "--name", "lab", "--yes")
