@@ -52,7 +52,7 @@ def vandalism(draw: random.Random) -> list[str]:
             ["umount", f"/run/netns/lab.{box}"],
             ["ip", "-n", f"lab.{box}", "address", "flush", "dev", "eth0"],
             ["ip", "-n", f"lab.{box}", "link", "del", "eth1"],
-            ["ip", "-n", f"lab.{box}", "route", "flush", "table", "main"],
+            ["ip", "-n", f"lab.{box}", "route", "flush", "proto", "114"],
             ["ip", "address", "flush", "dev", "lab-front"],
         ]
     )
