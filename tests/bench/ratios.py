@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from tests.bench import watching
 from tests.bench.shapes import NAME, Shape
 from tests.bench.tunnels import DEVICE, HERE, HOSTS, PARSE_AND_READ, READ, SEND, VTEP, Tunnels
 from tests.world import ROOT, World, refusal
@@ -79,6 +80,7 @@ class Plan:
     rounds: int
     scale: float
     ours: bool
+    cycles: int = 1000
 
     def shape(self, size: int) -> Shape:
         """A shape of the given full size, scaled."""
@@ -92,11 +94,14 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="turns of each side (default 5)")
     parser.add_argument("--scale", type=float, default=1.0, help="multiply all sizes, for a quick look")
     parser.add_argument("--reference-only", action="store_true", help="measure ip alone")
+    parser.add_argument(
+        "--cycles", type=int, default=1000, help="repairs over which memory is watched (default 1000)"
+    )
     args = parser.parse_args()
     if reason := refusal():
         print(f"make bench: {reason}", file=sys.stderr)
         return 8
-    plan, table = Plan(args.rounds, args.scale, not args.reference_only), Table()
+    plan, table = Plan(args.rounds, args.scale, not args.reference_only, args.cycles), Table()
     for name in args.only.split(","):
         try:
             PARTS[name](plan, table)
@@ -278,6 +283,28 @@ def private(plan: Plan, table: Table) -> None:
     table.line("the same, against starting Python", "run", "python")
 
 
+def watch(plan: Plan, table: Table) -> None:
+    """How soon a watch mends, and what it costs while nothing happens, and while much happens to others."""
+    if not plan.ours:
+        return
+    shape = plan.shape(500)
+    with World() as world, watching.watched(world, shape) as one:
+        figures = [
+            (f"a repair, {shape.size} endpoints watched, median", watching.latency(one), "ms"),
+            ("the watch, idle, of one core", watching.idle(one), "%"),
+            ("files and kernel read anew on SIGHUP (CPU)", watching.full_look(one), "ms"),
+        ]
+        rate, busy = watching.crowd(one)
+        figures += [
+            ("notices of others in a second meanwhile", rate, ""),
+            ("a repair among these, median", busy, "ms"),
+            (f"memory that {plan.cycles:,} repairs add", watching.growth(one, plan.cycles), "MiB"),
+        ]
+    for what, value, unit in figures:
+        table.add(what, value)
+        table.line(what, what, "", unit)
+
+
 PARTS: Mapping[str, Callable[[Plan, Table], None]] = {
     "start": start,
     "private": private,
@@ -285,6 +312,7 @@ PARTS: Mapping[str, Callable[[Plan, Table], None]] = {
     "lifecycle": lifecycle,
     "growth": growth,
     "memory": memory,
+    "watch": watch,
     "tunnels": tunnels,
 }
 
