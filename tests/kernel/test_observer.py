@@ -14,6 +14,7 @@ import pytest
 from reconciler import pipeline
 from reconciler.apply import scope_of
 from reconciler.kernel import observe
+from reconciler.kernel.events import Events
 from reconciler.kernel.follow import Follower
 from reconciler.planner import plan
 from reconciler.sides import Desired, Observed
@@ -171,3 +172,17 @@ def test_a_partial_look_sees_everything(world: World, seed: int) -> None:
             if draw.random() < 0.1:
                 world.reconciler("apply", file, "--yes", exit=None)
                 done.append("apply")
+
+
+def test_an_overrun_makes_everything_stale(world: World) -> None:
+    """With room for little, a flood of notices is lost: that is counted once told, and leads to a look at everything."""
+    world.run("ip", "link", "add", "br-x", "type", "bridge")
+    events = world.call(Events, 4096)
+    with events:
+        lines = "\n".join(f"address add 10.0.{n // 250}.{n % 250 + 1}/32 dev br-x" for n in range(500))
+        world.run("ip", "-batch", "-", input=lines)
+        assert events.drain() == observe.EVERYTHING
+        assert events.counters.overruns == 1
+        world.run("ip", "link", "set", "br-x", "mtu", "1400")
+        assert not events.drain()
+        assert events.counters.heard > 0
