@@ -82,7 +82,7 @@ def a_step(draw: random.Random) -> Step:
         ("sysctl", "-qw", f"net.ipv4.ip_forward={number % 2}"),
         ("ip", "netns", "del", netns),
         ("ip", "netns", "add", netns),
-        ("umount", f"/run/netns/{netns}"),
+        ("umount", "-l", f"/run/netns/{netns}"),
     ]
     inside: list[Step] = [
         ("ip", "link", "set", end, "mtu", str(1300 + number)),

@@ -49,7 +49,7 @@ def vandalism(draw: random.Random) -> list[str]:
             ["ip", "link", "set", f"lab-{box}-eth0", "nomaster"],
             ["ip", "link", "set", f"lab-{box}-eth0", "name", f"x{box}"],
             ["ip", "netns", "del", f"lab.{box}"],
-            ["umount", f"/run/netns/lab.{box}"],
+            ["umount", "-l", f"/run/netns/lab.{box}"],
             ["ip", "-n", f"lab.{box}", "address", "flush", "dev", "eth0"],
             ["ip", "-n", f"lab.{box}", "link", "del", "eth1"],
             ["ip", "-n", f"lab.{box}", "route", "flush", "proto", "114"],

@@ -102,18 +102,19 @@ def test_one_watch_at_a_time(desk: Desk) -> None:
 def test_the_pulse_of_a_watch(desk: Desk) -> None:
     """Running, silent, stopped, killed: what a report says is held against the lock and the clock."""
     assert standing.pulse(desk).pulse is Pulse.NONE
+    just_now = replace(REPORT, written=now())
     long_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     with desk.occupied():
         assert standing.pulse(desk).pulse is Pulse.RUNNING
         for report, pulse in (
-            (REPORT, Pulse.RUNNING),
+            (just_now, Pulse.RUNNING),
             (replace(REPORT, written=long_ago), Pulse.SILENT),
-            (replace(REPORT, stopped=now()), Pulse.RUNNING),
+            (replace(just_now, stopped=now()), Pulse.RUNNING),
         ):
             desk.write(report)
             assert standing.pulse(desk).pulse is pulse
     assert standing.pulse(desk).pulse is Pulse.STOPPED
-    desk.write(REPORT)
+    desk.write(just_now)
     assert standing.pulse(desk).pulse is Pulse.KILLED
     assert standing.told(desk).conditions == ()
 
