@@ -19,7 +19,6 @@ from .contract import Item, Member, Owner, Site, declare, network_origin
 from .shaping import shaping
 
 # What a new link has. It is asked for in so many words, so that taking a value out of the file brings it back.
-_MTU = 1500
 _AGEING_TIME, _FORWARD_DELAY = 30000, 1500
 
 
@@ -53,7 +52,7 @@ class BridgeDriver:
             host_end,
             sandbox_end,
             *shaping(member.endpoint, sandbox_end.ref, host_end.ref),
-            *interface.parameters(member, small=pair.is_small(mtu)),
+            *interface.parameters(member, small=interface.is_small(mtu)),
             *interface.addresses(member),
         )
 
@@ -78,7 +77,7 @@ def _bridge(owner: Owner, network: Network, origin: str, name: str) -> Link:
             ageing_time=_AGEING_TIME if options.ageing_time is None else options.ageing_time,
             forward_delay=_FORWARD_DELAY if options.forward_delay is None else options.forward_delay,
         ),
-        mtu=_MTU if network.mtu is None else network.mtu,
+        mtu=interface.usual_mtu(network.mtu),
         mac=options.mac or _mac(owner, network),
         up=True,
         group=owner.group,
@@ -94,13 +93,11 @@ def _mac(owner: Owner, network: Network) -> str:
 
 def _endpoint_mtu(network: Network, endpoint: Endpoint) -> int | None:
     """As declared, else the usual one; on an adopted bridge the kernel fits the bridge to its ports, so nothing is asked."""
-    if endpoint.mtu is None and not _options(network).adopt:
-        return _MTU
-    return endpoint.mtu
+    return endpoint.mtu if _options(network).adopt else interface.usual_mtu(endpoint.mtu)
 
 
 def _parameters(network: Network, bridge: str) -> Iterator[Sysctl]:
-    if network.mtu is not None and network.mtu < interface.MINIMUM_V6_MTU:
+    if interface.is_small(network.mtu):
         return
     base = f"net/ipv6/conf/{bridge}"
     if any(subnet.subnet.version == 6 for subnet in network.subnets):

@@ -1,17 +1,66 @@
-"""What every link in a sandbox needs besides itself: its kernel settings and its addresses. Pure; used by drivers."""
+"""A link in a sandbox, of whatever kind: the link, its kernel settings, its shaping, its addresses. Pure; used by drivers.
+
+A driver says of which kind it is and what it stands on; everything else is the same for all of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..model import Endpoint, SandboxKind
 from ..objects import (
     Address,
+    Link,
+    LinkKind,
+    LinkRef,
     Sysctl,
 )
-from .contract import Member
+from .contract import Item, Member, Owner, declare
+from .shaping import shaping
 
-MINIMUM_V6_MTU = 1280  # below it the kernel takes IPv6 off a link, its parameters included
+_USUAL_MTU = 1500
+_MINIMUM_V6_MTU = 1280
+
+
+def usual_mtu(declared: int | None) -> int:
+    """As declared, else what a new link has: asked for, so that taking the value out of the file brings it back."""
+    return _USUAL_MTU if declared is None else declared
+
+
+def is_small(mtu: int | None) -> bool:
+    """Whether an MTU leaves no room for IPv6: the kernel takes it off such a link, its parameters included."""
+    return mtu is not None and mtu < _MINIMUM_V6_MTU
+
+
+def link(owner: Owner, member: Member, kind: LinkKind, mtu: int | None) -> Link:
+    """The endpoint's link. Without an IPv6 address it generates no link-local one."""
+    endpoint = member.endpoint
+    return Link(
+        netns=member.netns,
+        name=endpoint.name,
+        kind=kind,
+        mtu=mtu,
+        mac=endpoint.mac,
+        up=True,
+        group=owner.group,
+        alias=owner.alias(member.origin),
+        addrgen=None if is_small(mtu) or has_v6(endpoint) else "none",
+    )
+
+
+def items(
+    owner: Owner, member: Member, kind: LinkKind, mtu: int | None, outer: LinkRef | None = None
+) -> Iterable[Item]:
+    """The link with everything on it; `outer` is the other end of a pair, on which what comes in is limited."""
+    made = link(owner, member, kind, mtu)
+    return declare(
+        member.origin,
+        member.endpoint.mark,
+        made,
+        *shaping(member.endpoint, made.ref, outer),
+        *parameters(member, small=is_small(mtu)),
+        *addresses(member),
+    )
 
 
 def has_v6(endpoint: Endpoint) -> bool:

@@ -16,13 +16,11 @@ from ..model import Network
 from ..objects import (
     HOST,
     Ipvlan,
-    Link,
     LinkRef,
 )
 from ..options import IpvlanOptions
 from . import interface, parent
-from .contract import Item, Member, Site, declare
-from .shaping import shaping
+from .contract import Item, Member, Site
 
 
 class IpvlanDriver:
@@ -37,25 +35,9 @@ class IpvlanDriver:
 
     def endpoint(self, site: Site, network: Network, member: Member) -> Iterable[Item]:
         """The link in the sandbox with its addresses and parameters."""
-        options, endpoint = _options(network), member.endpoint
-        link = Link(
-            netns=member.netns,
-            name=endpoint.name,
-            kind=Ipvlan(parent=LinkRef(HOST, options.parent), mode=options.mode, flag=options.flag),
-            mtu=endpoint.mtu,
-            up=True,
-            group=site.owner.group,
-            alias=site.owner.alias(member.origin),
-            addrgen=None if interface.has_v6(endpoint) else "none",
-        )
-        return declare(
-            member.origin,
-            endpoint.mark,
-            link,
-            *shaping(endpoint, link.ref, None),
-            *interface.parameters(member),
-            *interface.addresses(member),
-        )
+        options = _options(network)
+        kind = Ipvlan(parent=LinkRef(HOST, options.parent), mode=options.mode, flag=options.flag)
+        return interface.items(site.owner, member, kind, member.endpoint.mtu)
 
 
 def _options(network: Network) -> IpvlanOptions:

@@ -22,7 +22,6 @@ from ..objects import (
 from ..options import MacvlanOptions
 from . import interface, parent
 from .contract import Item, Member, Site, declare, network_origin
-from .shaping import shaping
 
 
 class MacvlanDriver:
@@ -39,26 +38,7 @@ class MacvlanDriver:
 
     def endpoint(self, site: Site, network: Network, member: Member) -> Iterable[Item]:
         """The link in the sandbox with its addresses and parameters."""
-        options, endpoint = _options(network), member.endpoint
-        link = Link(
-            netns=member.netns,
-            name=endpoint.name,
-            kind=_kind(options),
-            mtu=endpoint.mtu,
-            mac=endpoint.mac,
-            up=True,
-            group=site.owner.group,
-            alias=site.owner.alias(member.origin),
-            addrgen=None if interface.has_v6(endpoint) else "none",
-        )
-        return declare(
-            member.origin,
-            endpoint.mark,
-            link,
-            *shaping(endpoint, link.ref, None),
-            *interface.parameters(member),
-            *interface.addresses(member),
-        )
+        return interface.items(site.owner, member, _kind(_options(network)), member.endpoint.mtu)
 
 
 def _options(network: Network) -> MacvlanOptions:

@@ -35,7 +35,7 @@ class OverlayDriver:
         origin = network_origin(network)
         bridge, tunnel = _bridge(site, network, origin), _tunnel(site, network, origin)
         yield from declare(origin, network.mark, bridge)
-        if not pair.is_small(network.mtu):
+        if not interface.is_small(network.mtu):
             # It has no address: what sandboxes send is no business of the host's own stack.
             path = f"net/ipv6/conf/{bridge.name}/disable_ipv6"
             yield from declare(origin, network.mark, Sysctl(netns=HOST, path=path, value="1"))
@@ -57,7 +57,7 @@ class OverlayDriver:
             outer,
             inner,
             *shaping(member.endpoint, inner.ref, outer.ref),
-            *interface.parameters(member, small=pair.is_small(mtu)),
+            *interface.parameters(member, small=interface.is_small(mtu)),
             *interface.addresses(member),
         )
         if member.endpoint.mac is not None:
@@ -89,7 +89,7 @@ def _bridge(site: Site, network: Network, origin: str) -> Link:
         group=owner.group,
         alias=owner.alias(origin),
         altnames=(owner.altname(network.name),),
-        addrgen=None if pair.is_small(network.mtu) else "none",
+        addrgen=None if interface.is_small(network.mtu) else "none",
     )
 
 
@@ -112,7 +112,7 @@ def _tunnel(site: Site, network: Network, origin: str) -> Link:
         master=_bridge_name(owner, network),
         group=owner.group,
         alias=owner.alias(origin),
-        addrgen=None if pair.is_small(network.mtu) else "none",
+        addrgen=None if interface.is_small(network.mtu) else "none",
     )
 
 

@@ -14,7 +14,6 @@ def pair(owner: Owner, member: Member, master: str, port: BridgePort, mtu: int |
     sandbox, endpoint, alias = member.sandbox, member.endpoint, owner.alias(member.origin)
     outer = LinkRef(HOST, owner.link_name(sandbox.name, endpoint.name))
     inner = LinkRef(member.netns, endpoint.name)
-    no_v6 = None if is_small(mtu) else "none"
     host_end = Link(
         netns=outer.netns,
         name=outer.name,
@@ -26,22 +25,7 @@ def pair(owner: Owner, member: Member, master: str, port: BridgePort, mtu: int |
         group=owner.group,
         alias=alias,
         altnames=(owner.altname(sandbox.name, endpoint.name),),
-        addrgen=no_v6,
+        addrgen=None if interface.is_small(mtu) else "none",
     )
-    sandbox_end = Link(
-        netns=inner.netns,
-        name=inner.name,
-        kind=Veth(peer=outer, made_by_peer=True),
-        mtu=mtu,
-        mac=endpoint.mac,
-        up=True,
-        group=owner.group,
-        alias=alias,
-        addrgen=None if interface.has_v6(endpoint) else no_v6,
-    )
+    sandbox_end = interface.link(owner, member, Veth(peer=outer, made_by_peer=True), mtu)
     return host_end, sandbox_end
-
-
-def is_small(mtu: int | None) -> bool:
-    """Whether an MTU leaves no room for IPv6."""
-    return mtu is not None and mtu < interface.MINIMUM_V6_MTU

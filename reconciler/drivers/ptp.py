@@ -16,10 +16,6 @@ from ..model import Network
 from ..objects import HOST, Address, Link, LinkRef, Sysctl, Veth
 from . import interface
 from .contract import Item, Member, Site, declare
-from .shaping import shaping
-
-# What a new link has, so that taking the value out of the file brings it back.
-_MTU = 1500
 
 
 class PtpDriver:
@@ -33,15 +29,16 @@ class PtpDriver:
 
     def endpoint(self, site: Site, network: Network, member: Member) -> Iterable[Item]:
         """The end in the sandbox, with its addresses and parameters; the host's end too, if that is the other."""
+        mtu = interface.usual_mtu(member.endpoint.mtu)
         other = next((each for each in site.of(network) if each.origin != member.origin), None)
         if other is None:
             outer = LinkRef(HOST, site.owner.link_name(member.sandbox.name, member.endpoint.name))
             yield from declare(member.origin, member.endpoint.mark, *_host_end(site, network, member, outer))
-            yield from _end(site, member, Veth(peer=outer, made_by_peer=True), outer)
+            yield from interface.items(site.owner, member, Veth(peer=outer, made_by_peer=True), mtu, outer)
         else:
             outer = LinkRef(other.netns, other.endpoint.name)
             second = _place(site, network, other) < _place(site, network, member)
-            yield from _end(site, member, Veth(peer=outer, made_by_peer=second), None)
+            yield from interface.items(site.owner, member, Veth(peer=outer, made_by_peer=second), mtu)
 
 
 def _place(site: Site, network: Network, member: Member) -> tuple[int, int]:
@@ -50,40 +47,12 @@ def _place(site: Site, network: Network, member: Member) -> tuple[int, int]:
     return order, site.of(network).index(member)
 
 
-def _mtu(member: Member) -> int:
-    return _MTU if member.endpoint.mtu is None else member.endpoint.mtu
-
-
-def _end(site: Site, member: Member, kind: Veth, outer: LinkRef | None) -> Iterable[Item]:
-    endpoint = member.endpoint
-    small = _mtu(member) < interface.MINIMUM_V6_MTU
-    link = Link(
-        netns=member.netns,
-        name=endpoint.name,
-        kind=kind,
-        mtu=_mtu(member),
-        mac=endpoint.mac,
-        up=True,
-        group=site.owner.group,
-        alias=site.owner.alias(member.origin),
-        addrgen=None if small or interface.has_v6(endpoint) else "none",
-    )
-    return declare(
-        member.origin,
-        endpoint.mark,
-        link,
-        *shaping(endpoint, link.ref, outer),
-        *interface.parameters(member, small=small),
-        *interface.addresses(member),
-    )
-
-
 def _host_end(
     site: Site, network: Network, member: Member, end: LinkRef
 ) -> Iterator[Link | Sysctl | Address]:
-    owner, mtu = site.owner, _mtu(member)
+    owner, mtu = site.owner, interface.usual_mtu(member.endpoint.mtu)
     v6 = any(subnet.subnet.version == 6 for subnet in network.subnets)
-    small = mtu < interface.MINIMUM_V6_MTU
+    small = interface.is_small(mtu)
     yield Link(
         netns=HOST,
         name=end.name,

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..model import Network
-from ..objects import HOST, Link, LinkRef, Vlan
+from ..objects import HOST, LinkRef, Vlan
 from ..options import VlanOptions
 from . import interface, parent
-from .contract import Item, Member, Site, declare
-from .shaping import shaping
+from .contract import Item, Member, Site
 
 
 class VlanDriver:
@@ -29,26 +28,9 @@ class VlanDriver:
 
     def endpoint(self, site: Site, network: Network, member: Member) -> Iterable[Item]:
         """The link in the sandbox with its addresses and parameters."""
-        options, endpoint = _options(network), member.endpoint
-        link = Link(
-            netns=member.netns,
-            name=endpoint.name,
-            kind=Vlan(parent=LinkRef(HOST, options.parent), id=options.id, protocol=options.protocol),
-            mtu=endpoint.mtu,
-            mac=endpoint.mac,
-            up=True,
-            group=site.owner.group,
-            alias=site.owner.alias(member.origin),
-            addrgen=None if interface.has_v6(endpoint) else "none",
-        )
-        return declare(
-            member.origin,
-            endpoint.mark,
-            link,
-            *shaping(endpoint, link.ref, None),
-            *interface.parameters(member),
-            *interface.addresses(member),
-        )
+        options = _options(network)
+        kind = Vlan(parent=LinkRef(HOST, options.parent), id=options.id, protocol=options.protocol)
+        return interface.items(site.owner, member, kind, member.endpoint.mtu)
 
 
 def _options(network: Network) -> VlanOptions:
