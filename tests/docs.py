@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from reconciler import cli, features, fields
-from reconciler.commands import arguments, excerpts
+from reconciler.commands import excerpts, flags
 from reconciler.render import metrics
 from tests import driver_docs
 from tests.differential import explained
@@ -151,7 +151,7 @@ def _fenced(language: str, file: str) -> str:
 
 def command_table() -> str:
     """The commands with what their `--help` says."""
-    rows = ((f"`{name}`", text) for name, (text, _) in arguments._COMMANDS.items())
+    rows = ((f"`{name}`", text) for name, (text, _) in flags.COMMANDS.items())
     return "\n".join([*_table(("command", "does"), rows), ""])
 
 
