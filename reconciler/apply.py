@@ -282,7 +282,7 @@ class _Apply:
         )
 
     def history_entry(self, result: Result) -> Run:
-        created, changed, replaced, deleted = count(self.todo)
+        created, changed, replaced, deleted = count([o.change for o in self.outcomes if o.done])
         good = result.exit_code in (Exit.OK, Exit.PENDING)
         word = "interrupted" if result.interrupted else "ok" if good else "failed"
         return Run(
@@ -317,12 +317,12 @@ def _only_drift(todo: Plan) -> bool:
     return Cause.DRIFT in causes and causes <= {Cause.DRIFT, Cause.DEPENDENCY}
 
 
-def count(todo: Plan) -> tuple[int, int, int, int]:
-    """How many kernel objects a plan creates, changes, replaces and deletes."""
-    replaced = sum(1 for change in todo.changes if change.action is Action.CREATE and change.replaces)
-    created = sum(1 for change in todo.changes if change.action is Action.CREATE) - replaced
-    changed = sum(1 for change in todo.changes if change.action is Action.UPDATE)
-    deleted = sum(1 for change in todo.changes if change.action is Action.DELETE) - replaced
+def count(changes: Collection[Change]) -> tuple[int, int, int, int]:
+    """How many kernel objects were created, changed, replaced and deleted; half a replacement is a deletion."""
+    replaced = sum(1 for change in changes if change.action is Action.CREATE and change.replaces)
+    created = sum(1 for change in changes if change.action is Action.CREATE) - replaced
+    changed = sum(1 for change in changes if change.action is Action.UPDATE)
+    deleted = sum(1 for change in changes if change.action is Action.DELETE) - replaced
     return created, changed, replaced, deleted
 
 

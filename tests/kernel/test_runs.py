@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -63,6 +64,9 @@ def test_stopped_in_the_middle(world: World, number: signal.Signals, code: int) 
     assert 0 < len(rest) < 1001
     status = world.reconciler("status", file, "-o", "json").json()
     assert status["last_run"]["result"] == "interrupted"
+    made = re.search(r"SIG[A-Z]+: ([0-9]+) of", err)
+    assert made is not None
+    assert status["last_run"]["created"] == int(made[1])  # what was done, not what was planned
     world.reconciler("apply", file)
     assert world.ping("many.box-1", "10.30.0.1")
     assert world.ping("many.box-200", "10.30.0.1")
