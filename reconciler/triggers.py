@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol, Self
 
-from .inotify import Inotify, Names
+from .folders import Folders, Names
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 _LINKS = 40  # as many as the kernel follows
@@ -50,7 +50,7 @@ class Triggers:
         self._kernel = kernel
         self._woken = Woken()
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._files = _inotify()
+        self._files = _folders()
         self._former: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -110,9 +110,9 @@ class Triggers:
             os.write(self._writer, b"s")
 
 
-def _inotify() -> Inotify | None:
+def _folders() -> Folders | None:
     try:
-        return Inotify()
+        return Folders()
     except OSError:  # no more of them for this user
         return None
 
