@@ -12,14 +12,13 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from . import marks, names, serial
+from . import marks, names, serial, whole
 from .errors import Refused, UsageError
 from .model import Leases
 from .objects import HOST, FdbEntry, KernelObject, Key, Link, Neighbour, Netns, Port, Veth, parent
@@ -105,7 +104,7 @@ def write(
         if _is_stream(path):
             Path(path).write_text(text)
         else:
-            _replace(path, text)
+            whole.replace(path, text.encode(), 0o600)
     except OSError as error:
         raise UsageError(f"cannot write the plan to {path}: {error.strerror}") from error
     return _identity(text.encode())
@@ -164,19 +163,6 @@ def _is_stream(path: str) -> bool:
     except OSError:
         return False
     return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
-
-
-def _replace(path: str, text: str) -> None:
-    temporary = os.path.join(os.path.dirname(path), f".reconciler-plan-{os.urandom(8).hex()}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "w") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
 
 
 def read(path: str) -> SavedPlan:

@@ -6,11 +6,10 @@ holds stays as long as it fits; else what this machine has applied before, so th
 
 from __future__ import annotations
 
-import os
 from argparse import Namespace
 from contextlib import suppress
 
-from .. import lockfile, resolve
+from .. import lockfile, resolve, whole
 from ..errors import Exit, Unsupported, UsageError
 from ..lockfile import Locked
 from ..model import Leases
@@ -62,16 +61,7 @@ def _wanted(locked: Locked, store: Store) -> lockfile.Lock:
 
 def _write(path: str, text: str) -> None:
     """Replace the file whole or not at all."""
-    temporary = os.path.join(os.path.dirname(path), f".reconciler-lock-{os.urandom(8).hex()}")
     try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        try:
-            with os.fdopen(fd, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(temporary, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary)
-            raise
+        whole.replace(path, text.encode(), 0o666)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error

@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .. import whole
 from ..errors import Exit, ReconcilerError, UsageError
 
 if TYPE_CHECKING:
@@ -159,19 +160,9 @@ def _words(path: str, error: OSError) -> str:
 def _replace(path: str, content: bytes) -> None:
     folder = _folder(path)
     name = os.path.basename(path)
-    temporary = f".reconciler-report-{os.urandom(8).hex()}"
     try:
         _check_place(name, folder)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(temporary, flags, 0o644, dir_fd=folder)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary, dir_fd=folder)
-            raise
+        whole.replace(name, content, 0o644, folder=folder)
     finally:
         os.close(folder)
 

@@ -258,7 +258,7 @@ def test_a_plan_that_cannot_be_finished_leaves_nothing(
     path = Path(written(tmp_path, planned()))
     before = path.read_text()
 
-    def refused(*_: object) -> None:
+    def refused(*_: object, **__: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "replace", refused)
