@@ -15,9 +15,10 @@ from tests import features
 
 
 def pytest_configure() -> None:
-    """A run in the background of a shell ignores Ctrl-C, and so would all that it starts; tests of Ctrl-C need it."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """A run in the background or under nohup ignores these, and so would all that it starts: here they get the default back."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
