@@ -22,26 +22,9 @@ from .errors import Exit
 from .features import Lack
 from .interrupts import Interrupts, deferred
 from .model import Leases
-from .objects import (
-    HOST,
-    Address,
-    KernelObject,
-    Key,
-    Link,
-    Port,
-    Route,
-    Sysctl,
-    Value,
-    reaches_host,
-)
+from .objects import HOST, Address, KernelObject, Key, Link, Port, Route, Sysctl, Value, reaches_host
 from .outcome import Outcome
-from .plan import (
-    Action,
-    Cause,
-    Change,
-    Pending,
-    Plan,
-)
+from .plan import Action, Cause, Change, Pending, Plan
 from .planner import plan
 from .sides import Desired, Observed, Scope
 from .state import Run, Store

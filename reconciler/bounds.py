@@ -12,9 +12,9 @@ from fnmatch import fnmatchcase
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from .errors import Diagnostic, Forbidden, Mark
+from .load.tree import Map, Seq, walk
 from .model import Bucket, Endpoint, Network, Sandbox, SandboxKind, Topology
 from .policy import Policy, Prefixes
-from .tree import Map, Seq, walk
 
 # Each option of a network that names something of the host, with the rule for it.
 _OPTIONS = {"parent": "parents", "ports": "ports", "name": "devices"}

@@ -12,13 +12,7 @@ from . import marks, names
 from .drivers import every
 from .drivers.contract import Driver, Item, Member, Owner, Site, declare
 from .model import RouteType, Sandbox, SandboxKind, StaticRoute, Topology
-from .objects import (
-    HOST,
-    Key,
-    Netns,
-    Route,
-    Sysctl,
-)
+from .objects import HOST, Key, Netns, Route, Sysctl
 from .sides import Declared, Desired, Here, Requirement
 
 _V6_METRIC = 1024  # net/ipv6: IP6_RT_PRIO_USER, what the kernel uses when no metric is given

@@ -14,14 +14,7 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from .errors import Mark
-from .objects import (
-    Address,
-    KernelObject,
-    Link,
-    OtherKind,
-    Qdisc,
-    Route,
-)
+from .objects import Address, KernelObject, Link, OtherKind, Qdisc, Route
 
 IPV6 = "ipv6"
 BRIDGE_TOPOLOGY = ("bridge", "veth")

@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import serial
-from .objects import (
-    Key,
-)
+from .objects import Key
 from .plan import Change
 
 _Record = dict[str, Any]

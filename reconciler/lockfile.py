@@ -18,14 +18,14 @@ from hashlib import sha256
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
-from . import expand, source
 from .errors import Diagnostic, Mark, TopologyError
-from .expand import Expanded
-from .files import LOCK_SUFFIX, MAX_FILE_BYTES, STDIN, too_large
+from .load import expand, source
+from .load.expand import Expanded
+from .load.files import LOCK_SUFFIX, MAX_FILE_BYTES, STDIN, too_large
+from .load.tree import Map, Seq
 from .model import Leases, Topology
 from .options import OverlayOptions
 from .resolve import places, refuse
-from .tree import Map, Seq
 
 VERSION = 1
 MAX_VNI = (1 << 24) - 1

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .errors import KernelError
-from .objects import (
-    Key,
-)
+from .objects import Key
 from .plan import Change
 
 

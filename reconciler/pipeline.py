@@ -16,17 +16,11 @@ from . import bounds, identity, lockfile, resolve
 from .apply import Kernel, scope_of
 from .compile import compile_topology
 from .errors import Diagnostic, TopologyError, Unsupported
-from .expand import Expanded
 from .features import by_place, missing, needs
+from .load.expand import Expanded
 from .model import IPNetwork, Leases, Topology
-from .objects import (
-    KernelObject,
-    Key,
-)
-from .plan import (
-    Action,
-    Plan,
-)
+from .objects import KernelObject, Key
+from .plan import Action, Plan
 from .planner import plan
 from .policy import Policy
 from .sides import Desired, Observed

@@ -11,12 +11,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from .errors import Mark
-from .objects import (
-    KernelObject,
-    Key,
-    Value,
-    parents,
-)
+from .objects import KernelObject, Key, Value, parents
 
 
 class Action(Enum):

@@ -18,11 +18,11 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
-from . import source
 from .errors import Diagnostic, Forbidden, Mark, TopologyError
+from .load import source
+from .load.tree import Map, Seq
 from .resolve.addresses import Fault
 from .resolve.units import parse_rate
-from .tree import Map, Seq
 
 DEFAULT = "/etc/reconciler/policy.yaml"
 VARIABLE = "RECONCILER_POLICY"
@@ -124,7 +124,7 @@ def _distrust() -> str | None:
 
 
 def _mistakes(rules: Map) -> list[Diagnostic]:
-    from . import violations  # brings jsonschema along, which most runs do without
+    from .load import violations  # brings jsonschema along, which most runs do without
 
     if found := violations.of(rules, _schema()):
         return found

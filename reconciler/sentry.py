@@ -20,7 +20,7 @@ from .confirmation import Pending
 from .errors import Exit, LockHeld, ReconcilerError
 from .happened import Event
 from .state import Store
-from .watched import Desk
+from .watch.watched import Desk
 
 CONFIRMED, REVERTED, FAILED = int(Exit.OK), int(Exit.REFUSED), int(Exit.FAILED)
 _OVER, _CONFIRMED = signal.SIGTERM, signal.SIGUSR1

@@ -10,10 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .errors import Mark
-from .objects import (
-    KernelObject,
-    Key,
-)
+from .objects import KernelObject, Key
 
 
 @dataclass(frozen=True, slots=True)

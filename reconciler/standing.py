@@ -12,7 +12,7 @@ from .conditions import conditions
 from .health import Known
 from .pipeline import Loaded, Look
 from .render.status import NO_WATCH, Pulse, StatusView, WatchView
-from .watched import Desk
+from .watch.watched import Desk
 
 _GRACE = 10.0
 

@@ -25,12 +25,7 @@ from . import directories, serial
 from .errors import LockHeld, ReconcilerError, Unsupported
 from .journal import Interrupted, Journal, read_interrupted
 from .model import Leases
-from .objects import (
-    KernelObject,
-    Key,
-    Link,
-    Value,
-)
+from .objects import KernelObject, Key, Link, Value
 
 __all__ = ["Interrupted", "Journal", "Run", "Store", "boot_id"]
 

@@ -17,13 +17,13 @@ from typing import NamedTuple
 from . import pipeline, standing
 from .conditions import conditions
 from .errors import TopologyError, UsageError
-from .files import signature
 from .health import Condition, Reason
 from .kernel.follow import Follower
+from .load.files import signature
 from .pipeline import Loaded
 from .render.status import Pulse
-from .triggers import Triggers
-from .watched import Desk, Report
+from .watch.triggers import Triggers
+from .watch.watched import Desk, Report
 
 _QUIET = 0.02
 

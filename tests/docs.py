@@ -20,8 +20,9 @@ from contextlib import chdir, redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
 
-from reconciler import cli, features, fields
+from reconciler import cli, features
 from reconciler.commands import excerpts, flags
+from reconciler.load import fields
 from reconciler.render import metrics
 from tests import driver_docs
 from tests.differential import explained
@@ -178,19 +179,23 @@ def metric_table() -> str:
 
 
 def module_table() -> str:
-    """Layers and modules, from the import contract and the modules' docstrings."""
+    """Layers and modules, from the import contracts and the modules' docstrings; a package with layers of its own opened."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    contract = project["tool"]["importlinter"]["contracts"][0]
-    rows = [row for layer in contract["layers"] for row in _layer(layer)]
-    return "\n".join([*_table(("module", "its one job"), rows), ""])
+    contracts = project["tool"]["importlinter"]["contracts"]
+    layers = {c["containers"][0]: c["layers"] for c in contracts if c["type"] == "layers"}
+    return "\n".join([*_table(("module", "its one job"), _modules("reconciler", layers)), ""])
 
 
-def _layer(layer: str) -> Iterator[tuple[str, str]]:
-    for name in (part.strip("() ") for part in layer.split(":")):
-        folder = ROOT / "reconciler" / name
-        file = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
+def _modules(package: str, layers: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
+    folder = ROOT / package.replace(".", "/")
+    prefix = package.partition(".")[2].replace(".", "/") + "/" if "." in package else ""
+    for name in (part.strip("() ") for layer in layers[package] for part in layer.split(":")):
+        is_package = (folder / name).is_dir()
+        file = folder / name / "__init__.py" if is_package else folder / f"{name}.py"
         if file.exists():
-            yield (f"`{name}/`" if folder.is_dir() else f"`{name}`"), _first_sentence(file)
+            yield f"`{prefix}{name}{'/' * is_package}`", _first_sentence(file)
+        if f"{package}.{name}" in layers:
+            yield from _modules(f"{package}.{name}", layers)
 
 
 def _first_sentence(file: Path) -> str:

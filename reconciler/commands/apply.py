@@ -14,6 +14,7 @@ from .. import guard, happened, identity, pipeline, policy, saved
 from ..apply import Kernel, Options, Result, apply, record_in_sync, still_protected
 from ..errors import Exit, LockHeld, Refused, UsageError
 from ..kernel.linux import Linux
+from ..load.source import STDIN
 from ..model import Leases, Topology
 from ..pipeline import Loaded, Look
 from ..render import documents
@@ -22,9 +23,8 @@ from ..render import result as render
 from ..render.plan import PlanView
 from ..saved import SavedPlan
 from ..sides import Desired
-from ..source import STDIN
 from ..state import Store
-from ..watched import Desk
+from ..watch.watched import Desk
 from . import consent
 from .console import Console
 from .inputs import Inputs, inputs, state_dir, topology_name

@@ -11,15 +11,16 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .. import expand, fields, pipeline, resolve, source
+from .. import pipeline, resolve
 from ..errors import Exit, UsageError
-from ..expand import Expanded, OriginKind
+from ..load import expand, fields, source
+from ..load.expand import Expanded, OriginKind
+from ..load.tree import Map, Seq
 from ..model import Endpoint, IPInterface, IPNetwork, Leases, Network
 from ..pipeline import Loaded
 from ..render import explained as render
 from ..render.explained import Explained
 from ..render.words import USUAL_MTU
-from ..tree import Map, Seq
 from .console import Console
 from .inputs import inputs, state_dir
 

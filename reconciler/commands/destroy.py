@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from .. import expand, pipeline
+from .. import pipeline
 from ..apply import Options
 from ..errors import Exit, LockHeld, TopologyError
+from ..load import expand
 from ..model import Leases
 from ..sides import Desired
 from ..state import Store
-from ..watched import Desk
+from ..watch.watched import Desk
 from . import leftovers
 from .apply import Job, carry_out
 from .console import Console

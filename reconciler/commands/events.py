@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 from ..errors import Exit
-from ..eventlog import EventLog, Record
 from ..render import events as render
-from ..triggers import Triggers
 from ..waiting import places
-from ..watched import Desk
+from ..watch.eventlog import EventLog, Record
+from ..watch.triggers import Triggers
+from ..watch.watched import Desk
 from . import named, times
 from .console import Console
 

@@ -17,7 +17,7 @@ _BREAK = re.compile(r"\r\n|\r|\n")
 @cache
 def lines_of(file: str) -> tuple[str, ...] | None:
     """The lines of a file, None when it cannot be read again, or is a link."""
-    from .. import source
+    from ..load import source
 
     if file == source.STDIN or os.path.islink(file):
         return None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 from dataclasses import asdict
 
-from .. import schema
 from ..errors import Exit
+from ..load import schema
 from ..render import field
 from .console import Console
 

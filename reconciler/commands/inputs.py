@@ -51,7 +51,7 @@ def inputs(args: Namespace) -> Inputs:
         return Inputs(files[:1], files[1:])
     if usual := _listed(_FILES):
         return Inputs(usual, _listed(_OVERRIDES))
-    from ..source import default_paths
+    from ..load.source import default_paths
 
     return Inputs(default_paths(), ())
 
@@ -62,7 +62,7 @@ def _listed(variable: str) -> tuple[str, ...]:
 
 def to_environment(named: Inputs) -> Mapping[str, str]:
     """Variables with which a command that names no files reads these. Raises UsageError where that cannot be said."""
-    from ..source import STDIN
+    from ..load.source import STDIN
 
     paths = (*named.paths, *named.overrides)
     if STDIN in paths:

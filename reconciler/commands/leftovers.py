@@ -12,12 +12,7 @@ from collections.abc import Set as AbstractSet
 from .. import marks, names
 from ..errors import ReconcilerError
 from ..kernel import observe
-from ..objects import (
-    HOST,
-    Link,
-    Netns,
-    Veth,
-)
+from ..objects import HOST, Link, Netns, Veth
 from ..render.style import safe
 from ..sides import Found, Scope
 from ..state import Store

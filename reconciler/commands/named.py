@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from .. import expand
 from ..errors import TopologyError
+from ..load import expand
 from ..state import Store
-from ..watched import Desk
+from ..watch.watched import Desk
 from .console import Console
 from .inputs import inputs, refuse_both, state_dir, topology_name
 

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from .. import confirmation, expand, guard, pipeline, policy, saved
+from .. import confirmation, guard, pipeline, policy, saved
 from ..errors import Exit, Refused, UsageError
 from ..health import Suspension
 from ..kernel.linux import Linux
+from ..load import expand
 from ..model import Leases
 from ..pipeline import Look
 from ..render import documents, suspended
@@ -18,7 +19,7 @@ from ..render import plan as render
 from ..render.plan import PlanView
 from ..sides import Desired
 from ..state import Store
-from ..watched import Desk
+from ..watch.watched import Desk
 from .console import Console
 from .inputs import Inputs, inputs, state_dir
 

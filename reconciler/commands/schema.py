@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from .. import schema
 from ..errors import Exit
+from ..load import schema
 from .console import Console
 
 

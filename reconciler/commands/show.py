@@ -16,13 +16,7 @@ from .. import identity, marks, names, pipeline
 from ..apply import scope_of
 from ..errors import Exit, UsageError
 from ..kernel import observe
-from ..objects import (
-    HOST,
-    Link,
-    Netns,
-    Port,
-    Sysctl,
-)
+from ..objects import HOST, Link, Netns, Port, Sysctl
 from ..render import show as render
 from ..render.show import Shown, Space
 from ..sides import Found, Scope

@@ -12,15 +12,15 @@ from argparse import Namespace
 
 from .. import pipeline, standing, waiting
 from ..errors import Exit, TopologyError, UsageError
-from ..files import STDIN
 from ..kernel.follow import Follower
 from ..kernel.linux import Linux
+from ..load.files import STDIN
 from ..pipeline import Loaded
 from ..render import status as render
 from ..render.status import StatusView
-from ..triggers import Triggers
 from ..waiting import Files
-from ..watched import Desk
+from ..watch.triggers import Triggers
+from ..watch.watched import Desk
 from . import named
 from .console import Console
 from .inputs import Inputs, inputs, refuse_host, state_dir

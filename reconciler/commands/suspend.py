@@ -16,8 +16,8 @@ from ..errors import Exit, UsageError
 from ..happened import Event
 from ..health import Suspension
 from ..render import suspended as render
-from ..triggers import Triggers
-from ..watched import Desk, now
+from ..watch.triggers import Triggers
+from ..watch.watched import Desk, now
 from . import named, times
 from .console import Console
 

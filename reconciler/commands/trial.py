@@ -23,7 +23,7 @@ from ..kernel.linux import Linux
 from ..pipeline import Look
 from ..sides import Desired
 from ..state import Store
-from ..watched import Desk
+from ..watch.watched import Desk
 from .console import Console
 
 _TICK = 0.2

@@ -8,7 +8,7 @@ from argparse import Namespace
 from .. import pipeline, waiting
 from ..errors import DeadlineExceeded, Exit
 from ..waiting import Files, Goal
-from ..watched import Desk
+from ..watch.watched import Desk
 from . import named
 from .console import Console
 from .inputs import inputs, refuse_host, state_dir

@@ -11,16 +11,16 @@ from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from .. import metrics, watch, watched
-from ..audience import Pulse, Tally
 from ..errors import UsageError
 from ..guard import Allowed
 from ..happened import Event
+from ..load.source import STDIN
 from ..render import events as render
-from ..service import Manager
-from ..source import STDIN
-from ..watch import Settings
-from ..watched import Report
+from ..watch import loop, metrics, watched
+from ..watch.audience import Pulse, Tally
+from ..watch.loop import Settings
+from ..watch.service import Manager
+from ..watch.watched import Report
 from .console import Console
 from .inputs import inputs, state_dir
 
@@ -48,7 +48,7 @@ def run(args: Namespace, console: Console) -> int:
             allowed=Allowed(args.allow_empty, args.max_deletes, tuple(args.allow_delete)),
             rhythm=min(rhythms, default=None),
         )
-        return watch.run(settings, _Lines(console, manager, exports))
+        return loop.run(settings, _Lines(console, manager, exports))
 
 
 def _exports(args: Namespace, console: Console, stack: ExitStack) -> list[metrics.Export]:

@@ -17,9 +17,7 @@ from typing import Protocol
 from .. import marks, names
 from ..errors import Mark
 from ..model import Endpoint, Host, Network, Sandbox
-from ..objects import (
-    KernelObject,
-)
+from ..objects import KernelObject
 from ..sides import Declared, Requirement
 
 Item = Declared | Requirement

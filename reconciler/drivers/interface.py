@@ -8,13 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ..model import Endpoint, SandboxKind
-from ..objects import (
-    Address,
-    Link,
-    LinkKind,
-    LinkRef,
-    Sysctl,
-)
+from ..objects import Address, Link, LinkKind, LinkRef, Sysctl
 from .contract import Item, Member, Owner, declare
 from .shaping import shaping
 

@@ -13,11 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..model import Network
-from ..objects import (
-    HOST,
-    Ipvlan,
-    LinkRef,
-)
+from ..objects import HOST, Ipvlan, LinkRef
 from ..options import IpvlanOptions
 from . import interface, parent
 from .contract import Item, Member, Site

@@ -11,14 +11,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 
 from ..model import Network
-from ..objects import (
-    HOST,
-    Address,
-    Link,
-    LinkRef,
-    Macvlan,
-    Route,
-)
+from ..objects import HOST, Address, Link, LinkRef, Macvlan, Route
 from ..options import MacvlanOptions
 from . import interface, parent
 from .contract import Item, Member, Site, declare, network_origin

@@ -9,12 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..model import Network
-from ..objects import (
-    HOST,
-    Link,
-    LinkRef,
-    Vlan,
-)
+from ..objects import HOST, Link, LinkRef, Vlan
 from ..sides import Declared, Requirement
 from .contract import Item, Site, network_origin
 

@@ -12,11 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from .. import marks, serial
 from ..errors import PluginError
 from ..model import Network
-from ..objects import (
-    HOST,
-    Link,
-    Netns,
-)
+from ..objects import HOST, Link, Netns
 from ..plugins import Plugin
 from ..sides import Declared, Requirement
 from .contract import Item, Member, Site, network_origin

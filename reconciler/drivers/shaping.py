@@ -11,11 +11,7 @@ from __future__ import annotations
 
 from .. import marks
 from ..model import Bucket, Endpoint, Impairment
-from ..objects import (
-    ROOT,
-    LinkRef,
-    Qdisc,
-)
+from ..objects import ROOT, LinkRef, Qdisc
 
 _SECOND = 10**9
 

@@ -8,12 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from socket import AF_BRIDGE, AF_INET, AF_INET6, AF_UNSPEC
 
-from ..objects import (
-    FdbEntry,
-    KernelObject,
-    Neighbour,
-    Rule,
-)
+from ..objects import FdbEntry, KernelObject, Neighbour, Rule
 from . import decode, wire
 from .netlink import Socket
 

@@ -18,15 +18,7 @@ from contextlib import ExitStack, suppress
 from itertools import groupby
 
 from ..errors import KernelError
-from ..objects import (
-    KernelObject,
-    Key,
-    Link,
-    LinkRef,
-    Netns,
-    Sysctl,
-    parents,
-)
+from ..objects import KernelObject, Key, Link, LinkRef, Netns, Sysctl, parents
 from ..outcome import Outcome
 from ..plan import Action, Change
 from . import decode, encode, failpoints, netns, parallel, sysctl

@@ -11,19 +11,7 @@ from typing import Self
 
 from ..features import Lack
 from ..interrupts import Interrupts
-from ..objects import (
-    HOST,
-    Address,
-    FdbEntry,
-    KernelObject,
-    Key,
-    Link,
-    Neighbour,
-    Port,
-    Qdisc,
-    Veth,
-    parent,
-)
+from ..objects import HOST, Address, FdbEntry, KernelObject, Key, Link, Neighbour, Port, Qdisc, Veth, parent
 from ..outcome import Outcome
 from ..plan import Change
 from ..sides import Desired, Observed, Scope

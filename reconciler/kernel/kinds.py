@@ -12,16 +12,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, inet_ntop
 
-from ..objects import (
-    Dummy,
-    Ipvlan,
-    LinkKind,
-    LinkRef,
-    Macvlan,
-    OtherKind,
-    Vlan,
-    Vxlan,
-)
+from ..objects import Dummy, Ipvlan, LinkKind, LinkRef, Macvlan, OtherKind, Vlan, Vxlan
 from . import wire
 
 STACKED = ("macvlan", "ipvlan", "vlan")

@@ -10,10 +10,7 @@ from pathlib import Path
 
 from ..features import Lack
 from ..interrupts import Interrupts
-from ..objects import (
-    Key,
-    Netns,
-)
+from ..objects import Key, Netns
 from ..outcome import Outcome
 from ..plan import Action, Change
 from ..sides import Observed, Scope

@@ -23,9 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import KernelError, Unsupported
-from ..objects import (
-    HOST,
-)
+from ..objects import HOST
 
 DIRECTORY = Path("/run/netns")
 _DIRECTORY = str(DIRECTORY)  # joining paths by pathlib takes longer than opening them

@@ -18,9 +18,7 @@ from ipaddress import ip_network
 from .. import marks, names
 from ..errors import KernelError
 from ..model import IPNetwork
-from ..objects import (
-    HOST,
-)
+from ..objects import HOST
 from ..sides import Observed, Scope
 from . import assemble, decode, details, encode, kinds, netns, qdisc, sysctl, tunnels, wire
 from .assemble import Tables

@@ -13,10 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import marks
-from ..objects import (
-    ROOT,
-    Qdisc,
-)
+from ..objects import ROOT, Qdisc
 from . import wire
 from .netlink import Message, Reply
 

@@ -15,10 +15,7 @@ from collections.abc import Callable, Mapping
 from socket import AF_BRIDGE
 
 from ..interrupts import Interrupts
-from ..objects import (
-    HOST,
-    Key,
-)
+from ..objects import HOST, Key
 from . import wire
 
 _FORWARDING = 3

@@ -11,9 +11,7 @@ import os
 from pathlib import Path
 
 from ..errors import KernelError
-from ..objects import (
-    Sysctl,
-)
+from ..objects import Sysctl
 
 _ROOT = Path("/proc/sys")
 # Without IPv6 in the kernel these hold by themselves.

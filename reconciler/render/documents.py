@@ -23,9 +23,7 @@ from ..errors import (
     TopologyError,
     Unsupported,
 )
-from ..objects import (
-    KernelObject,
-)
+from ..objects import KernelObject
 from ..outcome import Outcome
 from ..plan import Change, Conflict, Pending, Plan
 from ..sides import Desired

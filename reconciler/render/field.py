@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .style import Style, safe
 
 if TYPE_CHECKING:
-    from ..schema import FieldDoc
+    from ..load.schema import FieldDoc
 
 
 def text(doc: FieldDoc, style: Style) -> str:

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 
 from ..errors import Mark
 from ..model import Topology
-from ..objects import (
-    KernelObject,
-)
+from ..objects import KernelObject
 from ..plan import Cause, Conflict, Pending, Plan
 from ..sides import Desired
 from . import entries, words

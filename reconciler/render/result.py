@@ -10,9 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..objects import (
-    Key,
-)
+from ..objects import Key
 from ..outcome import Outcome
 from ..plan import Change, Pending, Plan
 from ..sides import Desired

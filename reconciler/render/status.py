@@ -14,7 +14,7 @@ from .style import Style, columns, counted, duration, local, safe
 
 if TYPE_CHECKING:
     from ..state import Run
-    from ..watched import Report
+    from ..watch.watched import Report
 
 _COLORS = {State.STALLED: "red", State.RECONCILING: "yellow"}
 

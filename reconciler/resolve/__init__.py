@@ -13,10 +13,10 @@ from dataclasses import replace
 from typing import NoReturn
 
 from ..errors import Diagnostic, Mark, TopologyError
-from ..expand import Expanded
+from ..load.expand import Expanded
+from ..load.source import paused_gc
+from ..load.tree import Map
 from ..model import IPAddress, IPNetwork, Leases, Network, Sandbox, Topology
-from ..source import paused_gc
-from ..tree import Map
 from . import fields
 from .allocation import allocate_all
 from .endpoints import Reader

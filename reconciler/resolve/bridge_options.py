@@ -9,8 +9,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from ..errors import Diagnostic
+from ..load.tree import Map
 from ..options import BridgeOptions
-from ..tree import Map
 from . import fields
 from .addresses import Fault, parse_mac
 from .linknames import name_fault

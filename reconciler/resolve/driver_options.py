@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 
 from .. import plugins
 from ..errors import Diagnostic
+from ..load.tree import Map
 from ..options import BridgeOptions, DummyOptions, Options, PluginOptions, PtpOptions
 from ..plugins import Plugin
-from ..tree import Map
 from . import fields
 from .bridge_options import read_bridge_options
 from .ipvlan_options import read_ipvlan_options

@@ -14,8 +14,8 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 from ..errors import Diagnostic, Mark
 from ..ipam import BITS, Holder, Want, make_address
+from ..load.tree import Map
 from ..model import IPAddress, IPInterface
-from ..tree import Map
 from . import fields
 from .addresses import Fault, listed, parse_interface, parse_mac
 from .linknames import name_fault

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..errors import Mark
-from ..tree import REST, UNKNOWN, Map, Seq, opened
+from ..load.tree import REST, UNKNOWN, Map, Seq, opened
 
 
 def unknown(source: Map, *keys: str) -> bool:

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ..errors import Diagnostic, Mark
+from ..load.tree import REST, Map
 from ..model import Host, Network, Sandbox
-from ..tree import REST, Map
 from . import fields
 from .addresses import Fault, parse_address
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address
 
 from ..errors import Diagnostic
+from ..load.tree import Map
 from ..options import MacvlanOptions
-from ..tree import Map
 from . import fields
 from .addresses import Fault, parse_address, parse_mac
 from .parents import read_parent

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from ..errors import Diagnostic, Mark
 from ..ipam import Draw, Holder, Ledger, draw, first_host
+from ..load.tree import Map
 from ..model import IPAddress, IPNetwork, Leases, Network, Subnet
 from ..options import Options
-from ..tree import Map
 from . import fields
 from .addresses import Fault, listed, parse_address, parse_network, parse_subnet
 from .driver_options import read_options

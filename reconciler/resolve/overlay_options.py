@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..errors import Diagnostic
+from ..load.tree import Map
 from ..options import OverlayOptions
-from ..tree import Map
 from . import fields
 from .linknames import name_fault
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 from hashlib import sha256
 
 from ..errors import Diagnostic, Mark
+from ..load.tree import Map
 from ..model import Host, Network, Sandbox
 from ..options import OverlayOptions
-from ..tree import Map
 from . import fields
 from .networks import MIN_V6_MTU, Draft
 

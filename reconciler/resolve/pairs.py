@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..errors import Diagnostic
+from ..load.tree import Map
 from ..model import Endpoint, Network, Sandbox
 from ..options import PtpOptions
-from ..tree import Map
 from . import fields
 
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ..errors import Diagnostic, Mark
+from ..load.tree import Map
 from ..model import Network, Sandbox
 from ..options import BridgeOptions, IpvlanOptions, MacvlanOptions, VlanOptions
-from ..tree import Map
 from . import fields
 from .linknames import name_fault
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ..errors import Diagnostic, Mark
 from ..ipam import BITS, BUILT_IN_SIZE, DefaultPool, built_in_pools
-from ..tree import Map
+from ..load.tree import Map
 from . import fields
 from .addresses import Fault, listed, parse_subnet
 

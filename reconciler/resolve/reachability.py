@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ..errors import Diagnostic, Mark
+from ..load.tree import REST, UNKNOWN, Map
 from ..model import Check, CheckKind, IPAddress, Network, Sandbox, SandboxKind
-from ..tree import REST, UNKNOWN, Map
 from . import fields
 from .addresses import Fault, parse_address
 

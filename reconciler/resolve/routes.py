@@ -13,8 +13,8 @@ from ipaddress import IPv6Network
 
 from ..errors import Diagnostic
 from ..ipam import BITS, make_network
+from ..load.tree import Map
 from ..model import Endpoint, IPAddress, IPInterface, IPNetwork, RouteType, StaticRoute
-from ..tree import Map
 from . import fields
 from .addresses import Fault, listed, parse_address, parse_network
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from .. import names
 from ..errors import Diagnostic, Mark
+from ..load.tree import UNKNOWN, Map
 from ..model import Endpoint, IPAddress, Network, Sandbox, SandboxKind
-from ..tree import UNKNOWN, Map
 from . import fields
 from .endpoints import EndpointDraft
 from .gateways import default_gateways

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from ..errors import Diagnostic
+from ..load.tree import Map
 from ..model import Bandwidth, Bucket, Impairment
-from ..tree import Map
 from . import fields
 from .addresses import Fault
 from .units import SECOND, parse_rate, parse_share, parse_size, parse_time, rate_text, size_text

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..errors import Diagnostic
+from ..load.tree import Map
 from ..options import HostOptions, NullOptions
-from ..tree import Map
 from . import fields
 
 _OF_LINKS = ("subnets", "internal", "mtu")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..errors import Diagnostic, Mark
+from ..load.tree import REST, UNKNOWN
 from ..model import SandboxKind
-from ..tree import REST, UNKNOWN
 from . import fields
 from .endpoints import EndpointDraft
 from .sandboxes import SandboxDraft

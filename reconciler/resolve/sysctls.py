@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from ..errors import Diagnostic, Mark
-from ..tree import Map
+from ..load.tree import Map
 from . import fields
 from .addresses import Fault
 from .linknames import name_fault

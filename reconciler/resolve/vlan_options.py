@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..errors import Diagnostic
+from ..load.tree import Map
 from ..options import VlanOptions
-from ..tree import Map
 from . import fields
 from .parents import read_parent
 

@@ -155,9 +155,9 @@ def test_help_imports_no_part_of_the_core(run: Run) -> None:
 def test_a_bug_is_called_one(run: Run, topology: Path, tmp_path: Path) -> None:
     """An exception that nobody foresaw gives exit code 1 and a traceback only with -v."""
     (tmp_path / "sitecustomize.py").write_text(
-        "import reconciler.expand\n"
+        "import reconciler.load.expand\n"
         "def broken(*_):\n    raise LookupError('spanner')\n"
-        "reconciler.expand.read = broken\n"
+        "reconciler.load.expand.read = broken\n"
     )
     env = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
     short, long = (run("validate", topology.name, *more, env=env) for more in ((), ("-v",)))

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from reconciler import expand, layers, salvage
 from reconciler.errors import Diagnostic, TopologyError
+from reconciler.load import expand, layers, salvage
 from reconciler.model import Leases
 from reconciler.resolve import refuse, resolve
 from tests.properties.topologies import Topology, topologies

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler import accept, violations
 from reconciler.errors import TopologyError
-from reconciler.source import parse
-from reconciler.tree import Map
+from reconciler.load import accept, violations
+from reconciler.load.source import parse
+from reconciler.load.tree import Map
 from tests import examples
 
 ROOT = Path(__file__).parent.parent.parent

@@ -8,8 +8,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from reconciler import expand
 from reconciler.errors import Exit
+from reconciler.load import expand
 from reconciler.model import Check, CheckKind, Leases
 from reconciler.render import verified
 from reconciler.render.style import Style

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from reconciler import fields
 from reconciler.errors import Exit
 from reconciler.health import Condition, Reason
+from reconciler.load import fields
 from tests import docs
 
 PAGES = docs.pages()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from reconciler.edits import Edits
 from reconciler.errors import Diagnostic, Mark, TopologyError
-from reconciler.files import is_being_written
+from reconciler.load.files import is_being_written
+from reconciler.watch.edits import Edits
 
 
 def taken(*named: Path | str, led: tuple[str, ...] = ()) -> Edits:

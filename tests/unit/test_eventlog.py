@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import watched
-from reconciler.eventlog import EventLog, Record
 from reconciler.happened import Event
 from reconciler.state import Store
-from reconciler.watched import Desk
+from reconciler.watch import watched
+from reconciler.watch.eventlog import EventLog, Record
+from reconciler.watch.watched import Desk
 
 
 @pytest.fixture

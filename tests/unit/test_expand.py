@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import layers, source
 from reconciler.commands.excerpts import lines_of
 from reconciler.errors import Mark, TopologyError
-from reconciler.expand import Expanded, Origin, OriginKind, expand, load, to_plain
-from reconciler.tree import Map
+from reconciler.load import layers, source
+from reconciler.load.expand import Expanded, Origin, OriginKind, expand, load, to_plain
+from reconciler.load.tree import Map
 from tests import examples
 
 Write = Callable[..., Path]

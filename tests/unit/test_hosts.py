@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler import expand, layers, source
 from reconciler.compile import compile_topology
 from reconciler.drivers.contract import Item, Member, Site, declare, network_origin
+from reconciler.load import expand, layers, source
 from reconciler.model import Leases, Network, Topology
 from reconciler.objects import (
     HOST,

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import lockfile, source
+from reconciler import lockfile
 from reconciler.errors import TopologyError, UsageError
+from reconciler.load import source
 from reconciler.lockfile import Lock
 from reconciler.model import Leases, Topology
 from reconciler.resolve import resolve
@@ -184,7 +185,7 @@ def _topology(
     vnis: Mapping[str, int] = {},  # nor this one
 ) -> tuple[Topology, Leases]:
     """FILES resolved, with some sandboxes moved afterwards: to where a bridge would not be allowed to reach."""
-    from reconciler import expand, layers
+    from reconciler.load import expand, layers
 
     sources = layers.Sources(((source.parse(text.encode(), "shop.yaml"),),), ("shop.yaml",), "", ())
     expanded = expand.expand(sources)

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from reconciler import metrics
-from reconciler.audience import Pulse, Tally
 from reconciler.errors import UsageError
 from reconciler.happened import Event
 from reconciler.health import Condition, Reason
 from reconciler.render import metrics as render
 from reconciler.render.metrics import Figures
-from reconciler.watched import Report
+from reconciler.watch import metrics
+from reconciler.watch.audience import Pulse, Tally
+from reconciler.watch.watched import Report
 
 FIGURES = Figures("shop", "1.0", "abc", 1e9 + 0.25, passes=3, repaired={"network": 2}, heard=10, foreign=4)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.patience import CALM, FIRST, FLAPS, LONGEST, WINDOW, Patience
+from reconciler.watch.patience import CALM, FIRST, FLAPS, LONGEST, WINDOW, Patience
 
 WEB = "sandbox/web"
 

@@ -25,7 +25,7 @@ from reconciler.render.show import Shown, Space
 from reconciler.render.status import Pulse, StatusView, WatchView
 from reconciler.render.style import PLAIN, Style
 from reconciler.state import Run
-from reconciler.watched import Report
+from reconciler.watch.watched import Report
 
 
 @pytest.fixture

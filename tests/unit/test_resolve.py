@@ -12,14 +12,14 @@ from textwrap import dedent
 
 import pytest
 
-from reconciler import expand
 from reconciler.errors import Diagnostic, TopologyError
+from reconciler.load import expand
+from reconciler.load.source import parse
+from reconciler.load.tree import Map
 from reconciler.model import Endpoint, Leases, Sandbox, SandboxKind, Topology
 from reconciler.options import BridgeOptions
 from reconciler.resolve import needs_pool, resolve
 from reconciler.resolve.gateways import natural
-from reconciler.source import parse
-from reconciler.tree import Map
 
 NETWORKS = """
     front: {subnets: [10.1.0.0/24, "fd00:1::/64"]}

@@ -12,9 +12,9 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from reconciler import fields, schema, source, violations
 from reconciler.errors import Diagnostic, TopologyError, UsageError
-from reconciler.source import Map
+from reconciler.load import fields, schema, source, violations
+from reconciler.load.source import Map
 from tests import examples
 
 ROOT = Path(__file__).parent.parent.parent

@@ -14,9 +14,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler import files, source
 from reconciler.errors import Mark, TopologyError, UsageError
-from reconciler.source import Map, Seq
+from reconciler.load import files, source
+from reconciler.load.source import Map, Seq
 
 
 def parse(text: str) -> Map:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.triggers import Triggers
+from reconciler.watch.triggers import Triggers
 
 LONG, SHORT = 20.0, 0.05
 Act = Callable[[Path], object]

@@ -16,7 +16,7 @@ from reconciler.happened import Event
 from reconciler.health import Condition, Failing, Flapping, Reason, Suspension
 from reconciler.render.status import Pulse
 from reconciler.state import Store
-from reconciler.watched import Desk, Report, now
+from reconciler.watch.watched import Desk, Report, now
 
 REPORT = Report(
     os.getpid(),

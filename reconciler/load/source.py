@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from .errors import Diagnostic, Mark, TopologyError
+from ..errors import Diagnostic, Mark, TopologyError
 from .files import MAX_FILE_BYTES, STDIN, below, collect, default_paths, read_bytes, too_large
 from .tree import Map, Seq
 

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..errors import Diagnostic, Mark
 from . import schema
-from .errors import Diagnostic, Mark
 from .fields import Place, known_keys
 from .tree import REST, UNKNOWN, Map, Seq, gapped, opened
 

@@ -17,9 +17,9 @@ from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, socket
 from typing import Any, ClassVar, Protocol
 
-from .errors import UsageError
-from .render import metrics as render
-from .render.metrics import Figures
+from ..errors import UsageError
+from ..render import metrics as render
+from ..render.metrics import Figures
 
 PERIOD = 10.0
 _SOONEST = 1.0

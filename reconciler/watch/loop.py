@@ -22,19 +22,20 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import confirmation, guard, pipeline, policy, watched
-from .apply import Options, Result, apply, still_protected
+from .. import confirmation, guard, pipeline, policy
+from ..apply import Options, Result, apply, still_protected
+from ..conditions import conditions
+from ..errors import Exit, LockHeld, ReconcilerError, Refused, TopologyError
+from ..guard import Allowed
+from ..happened import Event, became, event
+from ..health import Condition, Known, Reason, Suspension
+from ..kernel.follow import Follower
+from ..kernel.linux import Linux
+from ..pipeline import Loaded, Look
+from ..plan import Plan, hold
+from . import watched
 from .audience import Listener, Progress, Pulse
-from .conditions import conditions
 from .edits import Edits
-from .errors import Exit, LockHeld, ReconcilerError, Refused, TopologyError
-from .guard import Allowed
-from .happened import Event, became, event
-from .health import Condition, Known, Reason, Suspension
-from .kernel.follow import Follower
-from .kernel.linux import Linux
-from .pipeline import Loaded, Look
-from .plan import Plan, hold
 from .setbacks import Setbacks
 from .triggers import Triggers, Woken
 from .watched import Desk, Report

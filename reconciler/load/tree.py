@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Final
 
-from .errors import Mark
+from ..errors import Mark
 
 
 class Unknown(Enum):

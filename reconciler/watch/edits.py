@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
-from .errors import TopologyError
-from .files import Signature, is_being_written, signature
+from ..errors import TopologyError
+from ..load.files import Signature, is_being_written, signature
 
 AGAIN = 1.0
 

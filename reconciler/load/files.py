@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from .errors import Diagnostic, Mark, TopologyError, UsageError
+from ..errors import Diagnostic, Mark, TopologyError, UsageError
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 STDIN = "-"

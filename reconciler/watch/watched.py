@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .errors import LockHeld, Unsupported, UsageError
-from .happened import Event
-from .health import Condition, Failing, Flapping, Reason, Suspension
-from .state import Store
+from ..errors import LockHeld, Unsupported, UsageError
+from ..happened import Event
+from ..health import Condition, Failing, Flapping, Reason, Suspension
+from ..state import Store
 
 _LARGEST = 4 << 20
 _ASKED = 10

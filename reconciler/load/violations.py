@@ -20,19 +20,10 @@ from typing import Any
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
-from . import plugins
+from .. import plugins
+from ..errors import Diagnostic, Mark
 from .accept import for_driver, items_of, parts
-from .errors import Diagnostic, Mark
-from .fields import (
-    KeyGuess,
-    Place,
-    Schema,
-    dotted,
-    guess_key,
-    limits,
-    shown,
-    type_words,
-)
+from .fields import KeyGuess, Place, Schema, dotted, guess_key, limits, shown, type_words
 from .tree import Map, Seq
 
 # More than anybody reads; looking for what each of a million unknown keys may mean would take hours.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from .errors import Mark
+from ..errors import Mark
 from .tree import REST, UNKNOWN, Map, Seq, gapped
 
 _KEYS = ("from", "to", "ping", "tcp", "udp", "http", "size", "expect")

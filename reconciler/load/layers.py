@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from ..errors import Diagnostic, Mark, TopologyError, UsageError
 from . import source
-from .errors import Diagnostic, Mark, TopologyError, UsageError
 from .tree import Map, Seq
 
 if TYPE_CHECKING:

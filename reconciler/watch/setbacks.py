@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 
+from ..health import Failing, Flapping
 from . import patience
-from .health import Failing, Flapping
 from .patience import Patience
 
 

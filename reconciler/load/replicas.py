@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from .errors import Diagnostic, Mark
+from ..errors import Diagnostic, Mark
 from .tree import UNKNOWN, Map, Seq
 
 _NUMBER = re.compile(r"\{n(?:\+([0-9]{1,6}))?\}")

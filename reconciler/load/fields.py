@@ -14,14 +14,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import plugins
-from .errors import UsageError
+from .. import plugins
+from ..errors import UsageError
 from .tree import Map
 
 Place = tuple[str | int, ...]
 Schema = dict[str, Any]
 
-_FILE = Path(__file__).parent / "schemas" / "topology.schema.json"
+_FILE = Path(__file__).parents[1] / "schemas" / "topology.schema.json"
 _WORDS = {
     "string": "text",
     "integer": "a whole number",

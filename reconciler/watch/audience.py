@@ -11,10 +11,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from . import __version__
-from .happened import Event
-from .health import Reason
-from .render.metrics import Figures
+from .. import __version__
+from ..happened import Event
+from ..health import Reason
+from ..render.metrics import Figures
 from .watched import Report
 
 

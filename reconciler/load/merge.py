@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from .errors import Diagnostic, Mark
+from ..errors import Diagnostic, Mark
 from .tree import REST, UNKNOWN, Map, Seq, opened
 
 # Comparing names is slow; after this many mistakes nobody needs another guess.

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from ..errors import Diagnostic, Mark, TopologyError
 from . import checks, layers, salvage
-from .errors import Diagnostic, Mark, TopologyError
 from .merge import below, long_endpoint, long_host, merge, only
 from .replicas import NotExpandable, depends_on_number, replica, stray_numbers
 from .source import default_paths, paused_gc
