@@ -271,10 +271,10 @@ def _exec(parser: argparse.ArgumentParser) -> None:
 def _verify(parser: argparse.ArgumentParser) -> None:
     _paths(parser)
     _host(parser)
+    _reports(parser)
     parser.add_argument(
         "--timeout", type=_seconds, default=10.0, metavar="S", help="seconds until every check must hold (10)"
     )
-    parser.add_argument("--junit", metavar="FILE", help="write the result as JUnit XML too")
 
 
 def _run(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ import signal
 import time
 from argparse import Namespace
 from collections.abc import Sequence
+from functools import partial
 
 from .. import identity, pipeline
 from ..compile import namespace
@@ -29,6 +30,7 @@ def run(args: Namespace, console: Console) -> int:
 
         identity.confirm(loaded.desired.here, observe.host_addresses())
     topology = loaded.local
+    console.record(topology=topology.name, files=loaded.expanded.files)
     netns.allow_many()
     began = time.monotonic()
     with deferred() as interrupts:
@@ -36,8 +38,9 @@ def run(args: Namespace, console: Console) -> int:
             topology.checks, _places(loaded.topology), _answering(topology), args.timeout, interrupts
         )
     if interrupts.received is not None:
+        console.record(error=ReconcilerError(f"stopped by {interrupts.received.name} before the end"))
         return Exit.INTERRUPTED if interrupts.received is signal.SIGINT else Exit.TERMINATED
-    _report(args, topology, verdicts, time.monotonic() - began, console)
+    _report(topology, verdicts, time.monotonic() - began, console)
     return exit_code(verdicts)
 
 
@@ -52,13 +55,11 @@ def _answering(topology: Topology) -> frozenset[str]:
     )
 
 
-def _report(
-    args: Namespace, topology: Topology, verdicts: Sequence[Verdict], seconds: float, console: Console
-) -> None:
-    if args.junit is not None:
-        _write(args.junit, render.junit(verdicts, topology.name, seconds))
+def _report(topology: Topology, verdicts: Sequence[Verdict], seconds: float, console: Console) -> None:
+    document = partial(render.document, verdicts, topology.name, seconds)
+    console.record(verdicts=tuple(verdicts), document=document)
     if console.json:
-        console.document(render.document(verdicts, topology.name, seconds))
+        console.document(document())
     elif not verdicts:
         console.notice(
             "note: the topology has no checks here; `reconciler explain checks` says how to add some\n"
@@ -67,11 +68,3 @@ def _report(
         console.success(render.text(verdicts, seconds, console.out))
     else:
         console.result(render.text(verdicts, seconds, console.out))
-
-
-def _write(path: str, text: str) -> None:
-    try:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise ReconcilerError(f"cannot write {path}: {error.strerror}") from error

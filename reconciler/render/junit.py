@@ -1,6 +1,6 @@
 """A run as JUnit XML, for whatever shows tests. Pure.
 
-A case is a file for `validate`, an address of the topology for everything else. A case fails for exactly what would be
+A case is a file for `validate`, a check for `verify`, an address of the topology for everything else. A case fails for exactly what would be
 a reason for another exit code than 0: so drift fails `status`, and is no failure of an `apply` that mended it.
 """
 
@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
-from . import entries
+from ..errors import Mark
+from ..verdict import Verdict
+from . import entries, verified
 from .report import Finding, Level, Report, findings
 
 # What XML 1.0 cannot hold, not even escaped.
@@ -24,6 +26,8 @@ class _Case:
     failures: tuple[str, ...] = ()
     skipped: str | None = None
     output: str | None = None
+    mark: Mark | None = None
+    seconds: float | None = None
 
 
 def text(report: Report) -> str:
@@ -45,6 +49,18 @@ def text(report: Report) -> str:
 
 
 def _cases(report: Report) -> Iterator[_Case]:
+    return map(_check, report.verdicts) if report.verdicts else _subjects(report)
+
+
+def _check(verdict: Verdict) -> _Case:
+    mark = verdict.check.mark
+    failures = () if verdict.holds else (f"{mark}: {verified.contrast(verdict)}",)
+    return _Case(
+        verified.name(verdict.check), failures, None, verdict.words or None, mark, round(verdict.seconds, 3)
+    )
+
+
+def _subjects(report: Report) -> Iterator[_Case]:
     found = [one for one in findings(report) if one.level is Level.ERROR or report.status is not None]
     failures: dict[str, list[str]] = {}
     for one in found:
@@ -83,7 +99,10 @@ def _at(one: Finding) -> str:
 
 
 def _lines(case: _Case, command: str) -> Iterator[str]:
-    yield f"    <testcase classname={_attribute(f'reconciler.{command}')} name={_attribute(case.name)}>"
+    more = f' file={_attribute(case.mark.file)} line="{case.mark.line}"' if case.mark is not None else ""
+    if case.seconds is not None:
+        more += f' time="{case.seconds:.3f}"'
+    yield f"    <testcase classname={_attribute(f'reconciler.{command}')} name={_attribute(case.name)}{more}>"
     if case.failures:  # more than one would be another test to some readers
         first = case.failures[0].partition("\n")[0]
         yield f"      <failure message={_attribute(first)}>{_content(chr(10).join(case.failures))}</failure>"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ..errors import Exit, TopologyError
-from . import diagnostics, entries, failure
+from . import diagnostics, entries, failure, verified
 from . import plan as plans
 from . import status as statuses
 from .report import Finding, Level, Report, findings
@@ -57,6 +57,8 @@ def _summary(report: Report) -> Iterator[str]:
             yield f"{counted(len(plan.foreign), 'foreign object')} left alone."
     elif report.status is not None:
         yield f"{report.status.bad:,} of {len(report.status.conditions):,} not ready."
+    elif report.verdicts:
+        yield verified.sentence(report.verdicts, report.seconds)
     if report.digest is not None:
         yield f"Saved plan: {code(report.digest)}"
 
@@ -81,6 +83,8 @@ def _listing(report: Report) -> str:
     if report.view is not None:
         lines = plans.text(report.view, PLAIN).splitlines()
         return "\n".join(_SIGNS[line[:4]] + line[4:] if line[:4] in _SIGNS else line for line in lines)
+    if report.verdicts:
+        return verified.text(report.verdicts, report.seconds, PLAIN)
     return statuses.text(report.status, PLAIN) if report.status is not None else ""
 
 

@@ -47,6 +47,10 @@ def _metrics(report: Report) -> Iterator[tuple[str, str, list[_Sample]]]:
     if (status := report.status) is not None:
         yield "addresses", "Addresses of the topology.", [({}, len(status.conditions))]
         yield "not_ready", "Those that are not as declared, or do not work.", [({}, status.bad)]
+    if report.verdicts:
+        failed = sum(not each.holds for each in report.verdicts)
+        yield "checks", "Checks of the topology.", [({}, len(report.verdicts))]
+        yield "checks_failed", "Those that do not hold.", [({}, failed)]
 
 
 def _labels(labels: dict[str, str]) -> str:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import Exit, Mark, ReconcilerError, TopologyError
 from ..plan import Plan
-from . import entries, words
+from ..verdict import Verdict
+from . import entries, verified, words
 from .entries import Entry, Verb
 from .plan import PlanView
 from .status import StatusView
@@ -44,6 +45,7 @@ class Report:
     view: PlanView | None = None
     result: Result | None = None
     status: StatusView | None = None
+    verdicts: tuple[Verdict, ...] = ()
     document: Callable[[], dict[str, Any]] = dict
     lines: Lines = lambda _: None
 
@@ -94,6 +96,7 @@ def findings(report: Report) -> list[Finding]:
         *_of_plan(report.plan),
         *_of_result(report.result),
         *_of_status(report.status),
+        *_of_verdicts(report.verdicts),
     ]
     return sorted(found, key=lambda one: one.level is not Level.ERROR)
 
@@ -154,3 +157,10 @@ def _of_status(status: StatusView | None) -> Iterator[Finding]:
     for condition in status.conditions if status is not None else ():
         if not condition.ready:
             yield Finding("not-ready", Level.WARNING, condition.words, about=condition.address)
+
+
+def _of_verdicts(verdicts: Sequence[Verdict]) -> Iterator[Finding]:
+    for each in verdicts:
+        if not each.holds:
+            name = verified.name(each.check)
+            yield Finding("check", Level.ERROR, verified.contrast(each), each.check.mark, about=name)

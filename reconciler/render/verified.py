@@ -1,10 +1,9 @@
-"""What `verify` found, as text, as JSON and as JUnit XML. Pure."""
+"""What `verify` found, as text and as JSON. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from xml.sax.saxutils import quoteattr
 
 from ..model import Check, CheckKind
 from ..verdict import Verdict
@@ -21,10 +20,11 @@ def text(verdicts: Sequence[Verdict], seconds: float, style: Style) -> str:
     shown = [style.paint(head, "bold")]
     for each, line in zip(verdicts, lines, strict=True):
         shown.append(line if each.holds else style.paint(f"{line}   {safe(str(each.check.mark))}", "red"))
-    return "\n".join([*shown, "", _sentence(verdicts, seconds)]) + "\n"
+    return "\n".join([*shown, "", sentence(verdicts, seconds)]) + "\n"
 
 
-def _sentence(verdicts: Sequence[Verdict], seconds: float) -> str:
+def sentence(verdicts: Sequence[Verdict], seconds: float) -> str:
+    """How many there are, and how many do not hold."""
     failed = sum(1 for each in verdicts if not each.holds)
     if not failed:
         return f"{counted(len(verdicts), 'check')}: all hold, after {duration(seconds)}."
@@ -32,7 +32,21 @@ def _sentence(verdicts: Sequence[Verdict], seconds: float) -> str:
 
 
 def _row(check: Check) -> tuple[str, str, str, str]:
-    return check.source, check.target, tries(check), "open" if check.open else "closed"
+    return check.source, check.target, tries(check), _expected(check)
+
+
+def _expected(check: Check) -> str:
+    return "open" if check.open else "closed"
+
+
+def name(check: Check) -> str:
+    """A check in one line, nearly as a file says it."""
+    return f"{check.source} {'->' if check.open else '-/>'} {check.target} {tries(check)}"
+
+
+def contrast(verdict: Verdict) -> str:
+    """What was expected, and what was seen instead."""
+    return f"expected {_expected(verdict.check)}; seen: {verdict.words}"
 
 
 def tries(check: Check) -> str:
@@ -65,7 +79,7 @@ def _entry(verdict: Verdict) -> dict[str, Any]:
         "port": check.port,
         "size": check.size,
         "addresses": [str(address) for address in check.addresses],
-        "expect": "open" if check.open else "closed",
+        "expect": _expected(check),
         "holds": verdict.holds,
         "seen": verdict.words,
         "absent": verdict.absent,
@@ -74,29 +88,3 @@ def _entry(verdict: Verdict) -> dict[str, Any]:
         "line": check.mark.line,
         "col": check.mark.col,
     }
-
-
-def junit(verdicts: Sequence[Verdict], topology: str, seconds: float) -> str:
-    """The same for a CI system: one test case for each check."""
-    failed = sum(1 for each in verdicts if not each.holds)
-    counts = f'tests="{len(verdicts)}" failures="{failed}" errors="0" skipped="0" time="{seconds:.3f}"'
-    cases = "".join(_case(each, topology) for each in verdicts)
-    suite = f"<testsuite name={_quoted(f'reconciler verify {topology}')} {counts}>\n{cases}</testsuite>"
-    return f'<?xml version="1.0" encoding="utf-8"?>\n<testsuites>\n{suite}\n</testsuites>\n'
-
-
-def _case(verdict: Verdict, topology: str) -> str:
-    check = verdict.check
-    name = f"{check.source} {'->' if check.open else '-/>'} {check.target} {tries(check)}"
-    head = f"  <testcase classname={_quoted(topology)} name={_quoted(name)} file={_quoted(check.mark.file)}"
-    head += f' line="{check.mark.line}" time="{verdict.seconds:.3f}"'
-    if verdict.holds:
-        return f"{head}/>\n"
-    expected = "open" if check.open else "closed"
-    message = _quoted(f"{check.mark}: expected {expected}; seen: {verdict.words}")
-    return f"{head}>\n    <failure message={message}/>\n  </testcase>\n"
-
-
-def _quoted(value: str) -> str:
-    """An attribute, without what XML cannot say at all."""
-    return quoteattr("".join(char if char.isprintable() else "�" for char in value))

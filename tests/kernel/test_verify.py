@@ -172,12 +172,13 @@ sys.exit(cli.main(["verify", "--timeout", "60", sys.argv[1]]))
 """
 
 
-def test_junit_goes_into_its_file(world: World) -> None:
-    """--junit writes the file beside the table on standard output."""
-    path = lab(world, "web -> db", "guest -/> db")
+def test_reports_go_into_their_files(world: World) -> None:
+    """Beside the table on standard output; they say the same."""
+    path = lab(world, "web -> db", "guest -> db")
     world.reconciler("apply", path)
-    target = path.parent / "junit.xml"
-    table = world.reconciler("verify", path, "--junit", target).stdout
-    assert "2 checks: all hold" in table
-    text = world.run("cat", target).stdout
-    assert 'tests="2" failures="0"' in text
+    junit, metrics = path.parent / "junit.xml", path.parent / "verify.prom"
+    reports = ("--report", f"junit={junit}", "--report", f"prom={metrics}")
+    table = world.reconciler("verify", path, "--timeout", "1", *reports, exit=1).stdout
+    assert "2 checks: 1 does not hold" in table
+    assert 'tests="2" failures="1"' in world.run("cat", junit).stdout
+    assert 'checks_failed{command="verify",topology="lab"} 1\n' in world.run("cat", metrics).stdout

@@ -17,12 +17,14 @@ from syrupy.assertion import SnapshotAssertion
 
 from reconciler.errors import Diagnostic, Exit, KernelError, Mark, Refused, TopologyError
 from reconciler.health import Condition, Reason
+from reconciler.model import Check, CheckKind
 from reconciler.outcome import Outcome
 from reconciler.plan import Pending
-from reconciler.render import documents, github, gitlab, junit, markdown, prom, reported, sarif
+from reconciler.render import documents, github, gitlab, junit, markdown, prom, reported, sarif, verified
 from reconciler.render.plan import PlanView
 from reconciler.render.report import Level, Report, findings
 from reconciler.render.status import StatusView
+from reconciler.verdict import Verdict
 from tests.unit.test_render_plan import LINE, desired, full_plan
 
 RENDERERS = {
@@ -99,13 +101,49 @@ def status() -> Report:
     return Report("status", exit_code=4, topology="lab", files=("lab.yaml",), status=view)
 
 
-ALL = {"planned": planned, "mistaken": mistaken, "hostile plan": hostile_plan, "status": status}
+def checked(text: str = HOSTILE) -> Report:
+    """A check that holds, one that does not, twice, and one that could not be tried, as its sandbox was missing."""
+    hostile = text.replace("\ud800", "\udcff")  # what a file name can have
+    good = Check("web", "db", CheckKind.PING, (), Mark("lab.yaml", 9, 5, 9), size=1500)
+    bad = Check("web", text, CheckKind.TCP, (), Mark(f"{hostile}.yaml", 10, 5, 9), port=22, open=False)
+    verdicts = (
+        Verdict(good, holds=True, words="answers", seconds=0.0123),
+        Verdict(bad, holds=False, words=text, seconds=2.0),
+        Verdict(bad, holds=False, words=text, seconds=2.0),
+        Verdict(replace(good, source="new"), holds=False, words="no sandbox new", seconds=2.0, absent=True),
+    )
+    return Report(
+        "verify",
+        "1.2.3",
+        Exit.FAILED,
+        1700000000.5,
+        2.25,
+        "lab",
+        ("lab.yaml",),
+        verdicts=verdicts,
+        document=lambda: verified.document(verdicts, "lab", 2.0),
+    )
+
+
+ALL = {
+    "planned": planned,
+    "mistaken": mistaken,
+    "hostile plan": hostile_plan,
+    "status": status,
+    "checked": checked,
+}
 
 
 @pytest.mark.parametrize("name", RENDERERS)
 def test_a_plan_in_every_format(name: str, snapshot: SnapshotAssertion) -> None:
     """Word for word, so that a change of an interface is seen."""
     assert RENDERERS[name](planned()) == snapshot
+
+
+@pytest.mark.parametrize("name", RENDERERS)
+def test_checks_in_every_format(name: str, snapshot: SnapshotAssertion) -> None:
+    """The same for what `verify` found."""
+    assert RENDERERS[name](checked("db:80")) == snapshot
 
 
 @pytest.mark.parametrize("name", [name for name in RENDERERS if name != "json"])
@@ -150,6 +188,20 @@ def test_junit_fails_what_the_exit_code_fails() -> None:
     }
     root = ET.fromstring(junit.text(status()).encode())
     assert [case.find("failure") is not None for case in root.iter("testcase")] == [False, True]
+
+
+def test_junit_has_a_case_for_each_check() -> None:
+    """With its time and its line; equal checks stay two, and one that could not be tried fails as well."""
+    suite = next(iter(JUnitXml.fromstring(junit.text(checked("db")).encode())))
+    bad = "web -/> db tcp/22"
+    assert [(case.name, case.time, case.is_passed) for case in suite] == [
+        ("web -> db ping, 1500 bytes", 0.012, True),
+        (bad, 2.0, False),
+        (bad, 2.0, False),
+        ("new -> db ping, 1500 bytes", 2.0, False),
+    ]
+    root = ET.fromstring(junit.text(checked()).encode())
+    assert [case.get("line") for case in root.iter("testcase")] == ["9", "10", "10", "9"]
 
 
 @pytest.mark.parametrize("report", ALL)
