@@ -141,7 +141,7 @@ def read(paths: Sequence[str], overrides: Sequence[str] = ()) -> Expanded:
     """
     with paused_gc():
         sources = layers.read(paths or default_paths(), overrides)
-        checked = salvage.check(sources.layers)
+        checked = salvage.check(sources.layers, sources.drafts)
         if sources.mistakes or not checked.is_whole:
             raise TopologyError([*sources.mistakes, *checked.mistakes])
         return expand(replace(sources, layers=checked.layers), checked.mistakes)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from ..errors import Diagnostic, Mark, TopologyError, UsageError
 from . import source
+from .doubts import Draft
 from .tree import Map, Seq
 
 if TYPE_CHECKING:
@@ -32,13 +33,15 @@ _STAY = "move the file below it, or name its directory on the command line"
 class Sources:
     """What was read. `files` are all names in reading order; `digest` changes with any name or byte of them.
 
-    `mistakes` are the files that could not be read; their content is missing from `layers`.
+    `mistakes` are the files that could not be read; their content is missing from `layers`. `drafts` are files that have
+    mistakes and were read in spite of them, by name.
     """
 
     layers: tuple[tuple[Map, ...], ...]
     files: tuple[str, ...]
     digest: str
     mistakes: tuple[Diagnostic, ...]
+    drafts: Mapping[str, Draft] = field(default_factory=dict)
 
 
 def read(paths: Sequence[str], overrides: Sequence[str] = ()) -> Sources:
@@ -46,7 +49,13 @@ def read(paths: Sequence[str], overrides: Sequence[str] = ()) -> Sources:
     reader = _Reader([*(_root(path) for path in (*paths, *overrides)), os.path.realpath(".")])
     layers = [reader.layer(source.collect(paths))]
     layers += [reader.layer(source.collect([path])) for path in overrides]
-    return Sources(tuple(layers), tuple(reader.files), reader.digest.hexdigest(), tuple(reader.mistakes))
+    return Sources(
+        tuple(layers),
+        tuple(reader.files),
+        reader.digest.hexdigest(),
+        tuple(reader.mistakes),
+        reader.drafts,
+    )
 
 
 def _root(path: str) -> str:
@@ -62,6 +71,7 @@ class _Reader:
     roots: list[str]
     files: list[str] = field(default_factory=list)
     mistakes: list[Diagnostic] = field(default_factory=list)
+    drafts: dict[str, Draft] = field(default_factory=dict)
     digest: _Hash = field(default_factory=sha256)
     total: int = 0
 
@@ -96,12 +106,15 @@ class _Reader:
             self.files.append(name)
             self.digest.update(f"{len(name)}:{name}:{len(content)}:".encode("utf-8", "surrogateescape"))
             self.digest.update(content)
-            return source.parse(content, name)
+            draft = source.draft(content, name)
         except TopologyError as error:
             if self.total > MAX_TOTAL_BYTES:
                 raise
             self.mistakes.extend(error.diagnostics)
             return None
+        if draft.mistakes:
+            self.drafts[name] = draft
+        return draft.data
 
     def _includes(self, name: str, data: Map) -> Iterator[str]:
         """The files that one file includes; what the schema will complain about is skipped."""

@@ -9,12 +9,13 @@ indentation may be all that is wrong; and so may a name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import Diagnostic, Mark
 from . import schema
+from .doubts import Draft, Path
 from .fields import Place, known_keys
 from .tree import REST, UNKNOWN, Map, Seq, gapped, opened
 
@@ -78,8 +79,11 @@ class Checked(NamedTuple):
     is_whole: bool
 
 
-def check(layered: Sequence[Sequence[Map]]) -> Checked:
-    """What the schema says to each file. A file without mistakes comes back as it is, and costs nothing more."""
+def check(layered: Sequence[Sequence[Map]], drafts: Mapping[str, Draft] | None = None) -> Checked:
+    """What the schema says to each file. A file without mistakes comes back as it is, and costs nothing more.
+
+    `drafts` are the files, by name, that have mistakes already; these are in the answer.
+    """
     drivers = _drivers([data for layer in layered for data in layer])
     mistakes: list[Diagnostic] = []
     result: list[tuple[Map, ...]] = []
@@ -88,26 +92,71 @@ def check(layered: Sequence[Sequence[Map]]) -> Checked:
         files = list(layer)
         for index, data in enumerate(layer):
             found = schema.check(data, override=depth > 0, drivers=drivers)
-            if found:
-                mistakes += [each.diagnostic for each in found]
-                files[index] = salvage(data, found, override=depth > 0)
+            draft = (drafts or {}).get(data.mark.file)
+            if found or draft is not None:
+                told = found if draft is None else _told(draft, found, layered, override=depth > 0)
+                mistakes += [each.diagnostic for each in told]
+                mistakes += draft.mistakes if draft is not None else ()
+                files[index] = salvage(data, found, draft, override=depth > 0)
                 is_whole = is_whole and _is_whole(files[index], found)
         result.append(tuple(files))
     return Checked(tuple(result), mistakes, is_whole)
 
 
-def salvage(data: Map, violations: Iterable[Violation], *, override: bool = False) -> Map:
-    """A copy of one file without what the violations are about; the rest is shared with the input."""
+def salvage(
+    data: Map, violations: Iterable[Violation], draft: Draft | None = None, *, override: bool = False
+) -> Map:
+    """A copy of one file without what the violations and a draft's doubts are about; the rest is shared with the input."""
     cuts = _Cuts()
     strays: set[str] = set()
     for violation in violations:
         _note(violation, data, cuts, strays)
+    for path in draft.twice | draft.illegible if draft is not None else ():
+        _note_doubt(path, cuts, strays)
     result = _cut_map(data, cuts)
     if not strays:
         return result
     strewn = _strewn(result, frozenset(strays), (), data.mark, override=override)
     assert isinstance(strewn, Map)
     return strewn
+
+
+def _told(
+    draft: Draft, found: list[Violation], layered: Sequence[Sequence[Map]], *, override: bool
+) -> list[Violation]:
+    """Violations that are no matter of which value of a key is meant: those of all readings, and those inside of a value."""
+    told = {(each.place, each.diagnostic.message): each for each in found}
+    everywhere = set(told)
+    for reading in draft.readings:
+        files = [reading if data is draft.data else data for layer in layered for data in layer]
+        again = schema.check(reading, override=override, drivers=_drivers(files))
+        read = {(each.place, each.diagnostic.message): each for each in again}
+        everywhere &= read.keys()
+        told = read | told
+    return [
+        each
+        for key, each in told.items()
+        if not _is_within(each.place, draft.illegible)
+        and (key in everywhere or _is_within(each.place, draft.twice))
+    ]
+
+
+def _is_within(place: Place, paths: Collection[Path]) -> bool:
+    return any(place[:length] in paths for length in range(1, len(place) + 1))
+
+
+def _note_doubt(path: Path, cuts: _Cuts, strays: set[str]) -> None:
+    """Nobody knows a value that stands there twice; and perhaps the one was meant for another key."""
+    *above, last = path
+    around = cuts.at(above)
+    if last == REST:
+        around.perhaps.add(REST)
+        return
+    around.unknown.add(last)
+    if above:
+        around.perhaps.add(REST)
+    if path[0] == "sandboxes":
+        strays.update(_LOST_ENDPOINT)
 
 
 def hole(key: str, mark: Mark) -> object:

@@ -21,8 +21,9 @@ from typing import Any
 import yaml
 
 from ..errors import Diagnostic, Mark, TopologyError
+from .doubts import Doubts, Draft
 from .files import MAX_FILE_BYTES, STDIN, below, collect, default_paths, read_bytes, too_large
-from .tree import Map, Seq
+from .tree import REST, Map, Seq
 
 __all__ = [
     "MAX_FILE_BYTES",
@@ -32,6 +33,7 @@ __all__ = [
     "below",
     "collect",
     "default_paths",
+    "draft",
     "dump",
     "parse",
     "paused_gc",
@@ -60,6 +62,7 @@ _FORBIDDEN = re.compile(
 )
 _PROPERTIES = re.compile(r"(?:[&!]\S*[ \t]+)+")
 _TAG_PREFIX = "tag:yaml.org,2002:"
+_TEXT_TAGS = (None, "!", _TAG_PREFIX + "str")
 _new = tuple.__new__
 
 
@@ -80,6 +83,14 @@ def parse(text: bytes, file: str) -> Map:
 
     Raises TopologyError with every duplicate key and tag of the file, or with the first syntax error.
     """
+    found = draft(text, file)
+    if found.mistakes:
+        raise TopologyError(found.mistakes)
+    return found.data
+
+
+def draft(text: bytes, file: str) -> Draft:
+    """As `parse`, but a file with duplicate keys and tags is read to its end. Raises TopologyError for a syntax error."""
     if len(text) > MAX_FILE_BYTES:
         raise TopologyError([too_large(file)])
     try:
@@ -132,6 +143,14 @@ def _scalar(text: str) -> str | int | float | bool | None:
     return text
 
 
+def _both(first: object, second: object) -> Seq:
+    """Two values of `<<` as one list."""
+    result = Seq(Mark("", 1, 1, 2))
+    for value in (first, second):
+        result.extend(value if isinstance(value, Seq) else [value])
+    return result
+
+
 class _Frame:
     """A map or list that is still open while its events arrive."""
 
@@ -156,6 +175,7 @@ class _Builder:
         self.text = text
         self.file = file
         self.found: list[Diagnostic] = []
+        self.doubts = Doubts()
         self.stack: list[_Frame] = []
         self.root: object = None
         self.root_mark = Mark(file, 1, 1, 2)
@@ -164,7 +184,7 @@ class _Builder:
         # anchor → value, its place, nodes in it with aliases expanded, levels below it
         self.anchors: dict[str, tuple[object, int, int]] = {}
 
-    def build(self) -> Map:
+    def build(self) -> Draft:
         loader: Any = _Loader(self.text)
         try:
             self._consume(loader)
@@ -179,10 +199,8 @@ class _Builder:
             self._fail(
                 "bad-type", "a topology file must be a map of keys", self.root_mark, "start with 'name: …'"
             )
-        if self.found:
-            raise TopologyError(self.found)
         assert isinstance(self.root, Map)
-        return self.root
+        return self.doubts.draft(self.root, self.found) if self.found else Draft(self.root)
 
     def _consume(self, loader: Any) -> None:
         next_event = loader.get_event
@@ -224,13 +242,15 @@ class _Builder:
             if value is None and end.index == start.index:
                 # An empty value has no text to point at; its key has.
                 mark = frame.key_mark if frame is not None and frame.is_map else self._mark(event)
+            if frame is not None and tag not in _TEXT_TAGS:
+                self.doubts.illegible(frame.node, len(frame.node) if frame.key is None else frame.key)
             self._add(value, mark)
         if anchor is not None:
             self.anchors[anchor] = (value, 1, 0)
 
     def _properties(self, event: Any) -> int:
         """Refuse the tag of a scalar, and say how many columns its anchor and tag take before it."""
-        if event.tag is not None and event.tag not in (_TAG_PREFIX + "str", "!"):
+        if event.tag not in _TEXT_TAGS:
             self._refuse_tag(event.tag, self._mark(event))
         match = _PROPERTIES.match(self.text, event.start_mark.index)
         return len(match[0]) if match else 0
@@ -304,10 +324,13 @@ class _Builder:
         for base in bases:
             if not isinstance(base, Map):
                 self._note(Diagnostic("bad-type", "'<<' takes a map, or a list of maps", mark))
+                self.doubts.illegible(node, REST)
                 continue
             for key, item in base.items():
                 if key not in node:
                     node.put(key, item, base.marks.get(key))
+                    self.doubts.inherit(base, key, node)
+            self.doubts.inherit(base, REST, node)
 
     def _add(self, value: object, mark: Mark) -> None:
         if not self.stack:
@@ -322,10 +345,14 @@ class _Builder:
         key, frame.key = frame.key, None
         assert key is not None
         if frame.is_merge:
-            frame.merges = (value, mark)
+            frame.merges = (value, mark) if frame.merges is None else (_both(frame.merges[0], value), mark)
         elif key not in node:
             node[key] = value
             node.marks[key] = (frame.key_mark, mark)
+        elif len(self.stack) == 1 and isinstance(first := node[key], Map) and isinstance(value, Map):
+            node[key] = self.doubts.join(first, value)
+        else:
+            self.doubts.twice(node, key, value, (frame.key_mark, mark))
 
     def _count(self, nodes: int, mark: Mark) -> None:
         self.nodes += nodes

@@ -23,6 +23,7 @@ from tests.properties.topologies import Topology, topologies
 
 MANY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 Said = tuple[str, str]
+AGAIN = "@@"
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def file() -> Iterator[Path]:
 
 def said(file: Path, topology: Topology) -> set[Said]:
     """Everything that is wrong with a topology, without the places: those move with what is added."""
-    file.write_text(json.dumps(topology))
+    _write(file, topology)
     try:
         expanded = expand.read([str(file)])
         if expanded.mistakes:
@@ -46,8 +47,14 @@ def said(file: Path, topology: Topology) -> set[Said]:
 
 def said_of_form(file: Path, topology: Topology) -> set[Said]:
     """What the schema alone has to say."""
-    file.write_text(json.dumps(topology))
-    return {_said(each) for each in salvage.check(layers.read([str(file)]).layers).mistakes}
+    _write(file, topology)
+    sources = layers.read([str(file)])
+    return {_said(each) for each in salvage.check(sources.layers, sources.drafts).mistakes}
+
+
+def _write(file: Path, topology: Topology) -> None:
+    """A key that ends with AGAIN is written without it, and so a second time."""
+    file.write_text(json.dumps(topology).replace(f'{AGAIN}":', '":'))
 
 
 def _said(mistake: Diagnostic) -> Said:
@@ -197,7 +204,14 @@ def _is_endpoints(holder: Topology, topology: Topology) -> bool:
     return any(holder is each.get("endpoints") for each in sandboxes.values() if isinstance(each, dict))
 
 
-FORM = (misspell, garble, intrude, stray)
+def repeat(topology: Topology, random: Random) -> None:
+    """A key twice: with the same value, that of a neighbour, or another one in a second section."""
+    holder = random.choice([each for each in _holders(topology) if isinstance(each, dict)])
+    key = random.choice(sorted(holder))
+    holder[key + AGAIN] = copy.deepcopy(random.choice([holder[key], *holder.values(), 7, {}]))
+
+
+FORM = (misspell, garble, intrude, stray, repeat)
 
 
 # ------------------------------------------------------------------------------------------------------ what holds
