@@ -29,13 +29,14 @@ from .state import Store
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The declared side of one topology, and where its state is kept."""
+    """The declared side of one topology, and where its state is kept. `locked` is what was read, with the lock file."""
 
     expanded: Expanded
     topology: Topology
     leases: Leases
     desired: Desired
     store: Store
+    locked: lockfile.Locked | None = None
 
     @property
     def local(self) -> Topology:
@@ -87,7 +88,7 @@ def load(
     bounds.require(policies, topology, expanded.tree)
     here = None if anywhere else identity.choose(topology.hosts, host)
     desired = compile_topology(topology, host=None if here is None else here.host)
-    return Loaded(expanded, topology, leases, desired, store)
+    return Loaded(expanded, topology, leases, desired, store, locked)
 
 
 def nothing(expanded: Expanded, host: str | None = None) -> Desired:

@@ -68,9 +68,14 @@ def _without_hosts(draft: Draft) -> Diagnostic:
     return Diagnostic("missing-key", message, draft.source.value_mark("driver"), hint)
 
 
+def narrowest(hosts: Iterable[Host]) -> Host:
+    """The host to which the smallest packets fit through a tunnel."""
+    return min(hosts, key=lambda host: host.underlay_mtu - OVERHEAD[host.vtep.version])
+
+
 def _fit_mtu(draft: Draft, hosts: Iterable[Host], found: list[Diagnostic]) -> None:
     """All hosts alike, those without an endpoint too: a sandbox that moves keeps its MTU."""
-    narrow = min(hosts, key=lambda host: host.underlay_mtu - OVERHEAD[host.vtep.version])
+    narrow = narrowest(hosts)
     overhead = OVERHEAD[narrow.vtep.version]
     limit = narrow.underlay_mtu - overhead
     if draft.mtu is None:

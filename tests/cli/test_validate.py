@@ -104,7 +104,7 @@ def test_overrides_are_layers_and_paths_are_siblings(run: Run, topology: Path, t
         ("db.eth0.addresses", "10.10.0.9/24", "declared at lab.yaml:14:39"),
         ("web-1.eth0.addresses", "10.10.0.2/24", "allocated from subnet 10.10.0.0/24 of network 'lan'"),
         ("web-2.eth0.network", "lan", "replica 2 of 'web', declared at lab.yaml:11:13"),
-        ("db.eth0.mtu", "1400", "the mtu of network 'lan'"),
+        ("db.eth0.mtu", "1400", "the mtu of network 'lan', from defaults at lab.yaml:3:18"),
         ("lan.mtu", "1400", "from defaults at lab.yaml:3:18"),
         ("lan.driver", "bridge", "built-in default"),
         ("bare.mtu", "1500", "the network sets none: what a new link has"),
