@@ -88,6 +88,10 @@ class UsageError(ReconcilerError):
     exit_code = Exit.USAGE
 
 
+class Damaged(ReconcilerError):
+    """A file of the state directory cannot be read; `hint` says what is lost without it."""
+
+
 class TopologyError(ReconcilerError):
     """The files are invalid. `diagnostics` is sorted by place and never empty."""
 

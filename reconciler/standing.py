@@ -21,8 +21,7 @@ def seen(loaded: Loaded, look: Look) -> StatusView:
     """What was seen just now, explained by what is known."""
     desk = Desk(loaded.store)
     watch = pulse(desk)
-    history = loaded.store.history()
-    last = history[-1] if history else None
+    last = loaded.store.last_run()
     interrupted = loaded.store.interrupted()
     found = known(desk)
     return StatusView(
@@ -40,8 +39,7 @@ def seen(loaded: Loaded, look: Look) -> StatusView:
 def told(desk: Desk) -> StatusView:
     """What can be said without looking: what the watch says, if one runs."""
     watch = pulse(desk)
-    history = desk.store.history()
-    last = history[-1] if history else None
+    last = desk.store.last_run()
     interrupted = desk.store.interrupted()
     trouble = watch.report.trouble if watch.runs and watch.report is not None else {}
     return StatusView(

@@ -22,7 +22,7 @@ from types import UnionType
 from typing import Any, TypeVar
 
 from . import directories, serial
-from .errors import LockHeld, ReconcilerError, Unsupported
+from .errors import Damaged, LockHeld, ReconcilerError, Unsupported
 from .journal import Interrupted, Journal, read_interrupted
 from .model import Leases
 from .objects import KernelObject, Key, Link, Value
@@ -35,6 +35,13 @@ _OF_A_WATCH = ("watch.json", "watch.lock", "events.jsonl", "events.1.jsonl", "su
 PENDING = "confirm.json"
 _OF_A_CONFIRMATION = ("before.json", "confirm.lock")
 _SET_ASIDE = ("history.json", "journal.jsonl")
+# What is lost with a file, where more can be said than that it is damaged.
+_LOST = {
+    "state.json": "put a copy in its place; without one move it away: then automatic addresses may be dealt anew, and "
+    "settings of the host that were changed stay as they are, for their former values are in it",
+    "history.json": "move it away, or leave that to the next apply; only the list of past runs is lost",
+    "protected.json": "move it away; what the files no longer name is not protected then",
+}
 _ATTEMPTS = 100
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _Version = tuple[str, int, int, int, int]
@@ -71,12 +78,17 @@ class _Saved:
 
 
 class Store:
-    """The state of one topology below `directory`."""
+    """The state of one topology below `directory`.
+
+    What only explains counts as absent when it is damaged, and is replaced by the next run: `forgotten` has a sentence for
+    each such file that was read. What a run depends on raises Damaged.
+    """
 
     def __init__(self, directory: Path, topology: str) -> None:
         self.root = directory
         self.directory = directory / topology
         self.topology = topology
+        self.forgotten: dict[str, str] = {}
         self._parsed: dict[str, tuple[_Version, Any]] = {}
 
     # -- lock --------------------------------------------------------------------------------------------------
@@ -162,7 +174,7 @@ class Store:
         return {**priors, **saved.claims} if saved.boot_id == boot_id() else priors
 
     def applied(self) -> Mapping[Key, KernelObject]:
-        """What the last apply established since boot."""
+        """What the last apply established since boot; nothing when the record is damaged."""
 
         def parse(data: dict[str, Any] | None) -> dict[Key, KernelObject]:
             if data is None or data.get("boot_id") != boot_id():
@@ -171,16 +183,21 @@ class Store:
                 objects = [serial.from_data(item) for item in data["objects"]]
             return {obj.key: obj for obj in objects}
 
-        return self._unless_known("applied.json", parse)
+        try:
+            return self._unless_known("applied.json", parse)
+        except Damaged as error:
+            self._forget("applied.json", error, "nothing counts as drift until the next apply writes it anew")
+            return {}
 
     def applied_links(self, netns: str) -> frozenset[str]:
         """Names of the links that the last apply established in one namespace: without parsing all the rest."""
-        data = self._read("applied.json")
-        if data is None or data.get("boot_id") != boot_id():
-            return frozenset()
-        with _damaged(self.directory / "applied.json"):
+        with suppress(Damaged), _damaged(self.directory / "applied.json"):
+            data = self._read("applied.json")
+            if data is None or data.get("boot_id") != boot_id():
+                return frozenset()
             items = [item for item in data["objects"] if item["kind"] == Link.kind_name]
             return frozenset(item["name"] for item in items if item["netns"] == netns)
+        return frozenset()
 
     def has_applied(self) -> bool:
         """Whether there is any record of an apply."""
@@ -203,6 +220,17 @@ class Store:
         data = self._read("history.json")
         with _damaged(self.directory / "history.json"):
             return tuple(_run(item) for item in (data or {}).get("runs", ()))
+
+    def last_run(self) -> Run | None:
+        """The last of them; None as well when the history is damaged."""
+        try:
+            return next(reversed(self.history()), None)
+        except Damaged as error:
+            self._forget("history.json", error, "what the last run did is not known")
+            return None
+
+    def _forget(self, name: str, damage: Damaged, without: str) -> None:
+        self.forgotten[name] = f"{damage.message}; {without}"
 
     def _saved(self) -> _Saved:
         def parse(data: dict[str, Any] | None) -> _Saved:
@@ -287,7 +315,7 @@ class Store:
         """
         try:
             before = self.history()
-        except ReconcilerError:
+        except Damaged:
             before = ()
             self._set_aside("history.json")
         runs = [*before, replace(run, seconds=round(run.seconds, 3))]
@@ -352,15 +380,15 @@ class Store:
             self._write(name, data)
 
     def kept(self, name: str) -> dict[str, Any] | None:
-        """What such a file says, None when there is none. Raises ReconcilerError when it is damaged."""
+        """What such a file says, None when there is none. Raises Damaged."""
         return self._read(name)
 
     def text(self, name: str) -> str | None:
-        """The same as it is, unread."""
-        try:
-            return (self.directory / name).read_text()
-        except FileNotFoundError:
-            return None
+        """The same as it is, for `put_back`; None as well when it is damaged."""
+        with suppress(Damaged):
+            if self._read(name) is not None:
+                return (self.directory / name).read_text()
+        return None
 
     def put_back(self, name: str, text: str | None) -> None:
         """Make such a file what `text` once was."""
@@ -378,7 +406,11 @@ class Store:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
+            try:
+                temporary.replace(path)
+            except IsADirectoryError:  # somebody's, and must not stop a run
+                self._set_aside(name)
+                temporary.replace(path)
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
@@ -441,7 +473,4 @@ def _damaged(path: Path) -> Iterator[None]:
         RecursionError,
         IsADirectoryError,
     ) as error:
-        hint = "move it away; nothing in the kernel is lost, only automatic addresses may be dealt anew"
-        if path.name == "history.json":
-            hint = "move it away, or leave that to the next apply; only the list of past runs is lost"
-        raise ReconcilerError(f"{path} is damaged: {error}", hint=hint) from error
+        raise Damaged(f"{path} is damaged: {error}", hint=_LOST.get(path.name, "move it away")) from error

@@ -28,7 +28,7 @@ from ..watch.watched import Desk
 from . import consent
 from .console import Console
 from .inputs import Inputs, inputs, state_dir, topology_name
-from .plan import mention_interrupted, mention_suspended, refuse_conflicts
+from .plan import mention_forgotten, mention_interrupted, mention_suspended, refuse_conflicts
 from .progress import Progress
 from .trial import Trial, settled
 
@@ -182,6 +182,7 @@ def carry_out(job: Job, console: Console, options: Options, *, yes: bool, trial:
     mention_interrupted(job.store, console)
     mention_suspended(job.store, console)
     look = pipeline.look(job.desired, job.store, kernel)
+    mention_forgotten(job.store, console)
     _record(job, look, console)
     if job.saved is not None:
         console.notice(f"Plan {job.saved.identity}\n")

@@ -16,7 +16,7 @@ from ..render.size import things
 from ..render.style import duration
 from .console import Console
 from .inputs import inputs, state_dir
-from .plan import mention_interrupted, mention_suspended
+from .plan import mention_forgotten, mention_interrupted, mention_suspended
 
 
 def run(args: Namespace, console: Console) -> int:
@@ -26,6 +26,7 @@ def run(args: Namespace, console: Console) -> int:
     mention_interrupted(loaded.store, console)
     suspension = mention_suspended(loaded.store, console)
     applied = loaded.store.applied()
+    mention_forgotten(loaded.store, console)
     look = pipeline.look(loaded.desired, loaded.store, Linux(loaded.store), applied)
     found = drifted(look.plan, applied)
     any_drift = bool(found.changes or found.conflicts or found.pending)

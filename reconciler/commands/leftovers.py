@@ -21,10 +21,7 @@ from .console import Console
 
 def derived(store: Store) -> frozenset[str]:
     """Names of host links that the last apply established; asked for before the destroy, which forgets them."""
-    try:
-        return store.applied_links(HOST)
-    except ReconcilerError:  # a damaged record must not stop a destroy
-        return frozenset()
+    return store.applied_links(HOST)
 
 
 def mention(topology: str, links: AbstractSet[str], console: Console) -> None:

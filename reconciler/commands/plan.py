@@ -17,6 +17,7 @@ from ..pipeline import Look
 from ..render import documents, suspended
 from ..render import plan as render
 from ..render.plan import PlanView
+from ..render.style import safe
 from ..sides import Desired
 from ..state import Store
 from ..watch.watched import Desk
@@ -73,6 +74,7 @@ def run(args: Namespace, console: Console) -> int:
         console.result(render.text(view, console.out))
     if not args.empty_kernel:
         _mention_protected(look, desired, store, console)
+    mention_forgotten(store, console)
     if args.out is not None:
         write = partial(saved.write, args.out, desired, leases, expanded.digest, look.plan)
         _save(args, partial(write, policies=[one.digest for one in policies]), look, console)
@@ -101,6 +103,12 @@ def mention_interrupted(store: Store, console: Console) -> None:
             f"note: the {interrupted.command or 'run'} of {interrupted.started or 'unknown time'} was cut short; "
             "if it left something undone, this plan has it\n"
         )
+
+
+def mention_forgotten(store: Store, console: Console) -> None:
+    """What was damaged and counts as absent is a warning: it explains what is said of causes and of past runs."""
+    for sentence in store.forgotten.values():
+        console.notice(f"warning: {safe(sentence)}\n")
 
 
 def mention_suspended(store: Store, console: Console) -> Suspension | None:

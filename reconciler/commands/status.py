@@ -24,6 +24,7 @@ from ..watch.watched import Desk
 from . import named
 from .console import Console
 from .inputs import Inputs, inputs, refuse_host, state_dir
+from .plan import mention_forgotten
 
 _CLEAR = "\x1b[H\x1b[2J\x1b[3J"
 _QUIET, _LONG = 0.05, 60.0
@@ -38,6 +39,7 @@ def run(args: Namespace, console: Console) -> int:
         return _follow(args, given, console)
     loaded = _load(args, given, console)
     view = standing.seen(loaded, pipeline.look(loaded.desired, loaded.store, Linux(loaded.store)))
+    mention_forgotten(loaded.store, console)
     _show(view, console, loaded.expanded.files)
     return _code(args, view)
 
@@ -50,6 +52,7 @@ def _by_name(args: Namespace, console: Console) -> int:
             "--watch looks at the kernel, and needs the files", hint="name them instead of --name"
         )
     view = standing.told(desk)
+    mention_forgotten(desk.store, console)
     _show(view, console)
     return _code(args, view)
 

@@ -146,6 +146,35 @@ def test_damaged_state_is_named_and_changes_nothing(world: World) -> None:
         assert monitor.events() == []
     assert "state.json is damaged" in said
     assert "move it away" in said
+    assert "former values" in said
     world.run("rm", world.state_dir / "shop/state.json")
+    world.reconciler("destroy", file, "--yes")
+    world.assert_unchanged(clean)
+
+
+def test_damaged_memory_stops_nothing_and_is_replaced(world: World) -> None:
+    """What was applied and what runs there were only explain: a warning names the file, and the next apply writes it anew."""
+    clean = world.snapshot()
+    file = apply(world, SHOP)
+    for name in ("applied.json", "history.json"):
+        world.run("truncate", "--size", "20", world.state_dir / "shop" / name)
+    world.run("ip", "link", "set", "eth0", "down", netns="shop.web")
+    damaged = f"warning: {world.state_dir}/shop/applied.json is damaged"
+    assert world.reconciler("plan", file).stderr.count(damaged) == 1
+    status = world.reconciler("status", file).stderr
+    assert damaged in status
+    assert f"warning: {world.state_dir}/shop/history.json is damaged" in status
+    assert damaged in world.reconciler("drift", file).stderr
+    tried = world.reconciler("apply", file, "--confirm", "1s", exit=5)
+    assert tried.stderr.count(damaged) == 1
+    assert not world.ping("shop.web", "10.10.0.1")
+    world.reconciler("apply", file)
+    assert world.ping("shop.web", "10.10.0.1")
+    world.run("ip", "link", "set", "eth0", "down", netns="shop.web")
+    again = world.reconciler("plan", file)
+    assert "drift" in again.stdout
+    assert "damaged" not in again.stderr + world.reconciler("status", file).stderr
+    for name in ("applied.json", "history.json"):
+        world.run("truncate", "--size", "20", world.state_dir / "shop" / name)
     world.reconciler("destroy", file, "--yes")
     world.assert_unchanged(clean)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler import state
-from reconciler.errors import LockHeld, ReconcilerError, Unsupported
+from reconciler.errors import Damaged, LockHeld, ReconcilerError, Unsupported
 from reconciler.model import Leases
 from reconciler.objects import (
     HOST,
@@ -158,18 +158,23 @@ def test_repairs_do_not_push_edits_out_of_the_history(store: Store) -> None:
     assert started == [RUN.started, *map(str, range(10, 60)), "last"]
 
 
-@pytest.mark.parametrize("name", ["state.json", "applied.json", "history.json"])
+@pytest.mark.parametrize("name", ["state.json", "applied.json", "history.json", "protected.json"])
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "7", '{"runs":[{"x":1}],"objects":[{}],"boot_id":"BOOT","leases":1}']
 )
 def test_a_damaged_file_is_named(store: Store, name: str, text: str) -> None:
-    """With what to do about it; never a traceback, never silently empty."""
+    """With what to do about it; never a traceback, never silently empty. What was applied only explains, and may miss."""
     store.directory.mkdir(parents=True)
     (store.directory / name).write_text(text.replace("BOOT", state.boot_id()))
-    read = {"state.json": store.leases, "applied.json": store.applied, "history.json": store.history}[name]
-    with pytest.raises(ReconcilerError, match=rf"{name} is damaged") as caught:
-        read()
+    if name == "applied.json":
+        assert store.applied() == {}
+        assert f"{store.directory / name} is damaged" in store.forgotten[name]
+        return
+    read = {"state.json": store.leases, "history.json": store.history, "protected.json": store.protected}
+    with pytest.raises(Damaged, match=rf"{name} is damaged") as caught:
+        read[name]()
     assert "move it away" in (caught.value.hint or "")
+    assert store.forgotten == {}
 
 
 def test_a_file_is_replaced_whole(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,8 +219,6 @@ _CLAIM = '{"leases":{"networks":{},"endpoints":{}},"boot_id":"BOOT","claims":[%s
             )
         ),
         ("state.json", b'{"leases":{"networks":{"a":["x"]},"endpoints":{}},"boot_id":"","claims":[]}'),
-        ("applied.json", b"\xff"),
-        ("applied.json", b'{"boot_id":"BOOT","objects":[[]]}'),
         ("history.json", _DEEP.encode()),
         ("history.json", b'{"runs":7}'),
         ("history.json", json.dumps({"runs": [{**asdict(RUN), "started": 7}]}).encode()),
@@ -227,9 +230,48 @@ def test_damage_of_every_kind_is_named(store: Store, name: str, content: bytes) 
     """Bytes that are no text, nesting without end, values of other shapes."""
     store.directory.mkdir(parents=True)
     (store.directory / name).write_bytes(content.replace(b"BOOT", state.boot_id().encode()))
-    read = {"state.json": store.claims, "applied.json": store.applied, "history.json": store.history}[name]
-    with pytest.raises(ReconcilerError, match=rf"{name} is damaged"):
+    read = {"state.json": store.claims, "history.json": store.history}[name]
+    with pytest.raises(Damaged, match=rf"{name} is damaged"):
         read()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff",
+        _DEEP.encode(),
+        b'{"boot_id":"BOOT","objects":[[]]}',
+        b'{"boot_id":"BOOT","objects":[7]}',
+        b'{"boot_id":"BOOT"}',
+        b"[]",
+        None,
+    ],
+)
+def test_a_damaged_record_of_what_was_applied_is_replaced(store: Store, content: bytes | None) -> None:
+    """By the next that is saved, also where somebody put a directory in its place; until then it counts as absent."""
+    path = store.directory / "applied.json"
+    with store.lock():
+        if content is None:
+            path.mkdir()
+        else:
+            path.write_bytes(content.replace(b"BOOT", state.boot_id().encode()))
+        assert (store.applied(), store.applied_links(HOST)) == ({}, frozenset())
+        store.save_applied([])
+        assert json.loads(path.read_bytes())["objects"] == []
+        store.save_applied([WEB])
+        assert store.applied() == {WEB.key: WEB}
+    again = Store(store.root, "shop")
+    assert (again.applied(), again.forgotten) == ({WEB.key: WEB}, {})
+
+
+def test_a_damaged_history_hides_only_the_last_run(store: Store) -> None:
+    """What asks for the last run goes on without, and can tell."""
+    with store.lock():
+        store.add_history(RUN)
+        assert (store.last_run(), store.forgotten) == (RUN, {})
+        (store.directory / "history.json").write_bytes(b"{")
+        assert store.last_run() is None
+        assert "history.json is damaged" in store.forgotten["history.json"]
 
 
 def test_a_damaged_history_stops_no_run(store: Store) -> None:
@@ -409,7 +451,6 @@ def test_links_that_were_applied_by_namespace(store: Store) -> None:
         assert store.applied_links(HOST) == {"shop-front"}
         record = {"boot_id": state.boot_id(), "objects": [7]}
         (store.directory / "applied.json").write_text(json.dumps(record))
-        with pytest.raises(ReconcilerError, match="damaged"):
-            store.applied_links(HOST)
+        assert store.applied_links(HOST) == frozenset()
         (store.directory / "applied.json").write_text(json.dumps({**record, "boot_id": "another"}))
         assert store.applied_links(HOST) == frozenset()
