@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from .errors import Refused
 from .pipeline import Look
-from .plan import Plan
+from .plan import Objection, Plan
 from .render.entries import Verb, entries
 from .render.style import counted
 from .sides import Desired
@@ -37,6 +37,26 @@ class Allowed(NamedTuple):
 
 def check(look: Look, desired: Desired, allowed: Allowed) -> None:
     """Raises Refused, with the flag that would allow it, when a plan deletes more than was allowed."""
+    _raise(_of_deletions(look, desired, allowed))
+
+
+def objections(
+    look: Look, desired: Desired, remembered: Collection[str], allowed: Allowed | None = None
+) -> tuple[Objection, ...]:
+    """Why an apply of this plan would be refused; without `allowed` everything may go but what is protected."""
+    found = (
+        None if allowed is None else _of_deletions(look, desired, allowed),
+        _of_protection(look.plan, desired, remembered, () if allowed is None else allowed.protected),
+    )
+    return tuple(each for each in found if each is not None)
+
+
+def _raise(found: Objection | None) -> None:
+    if found is not None:
+        raise Refused(f"{found.message}; nothing was done", reasons=found.reasons, hint=found.hint)
+
+
+def _of_deletions(look: Look, desired: Desired, allowed: Allowed) -> Objection | None:
     listed = entries(look.plan.changes)
     deleted = {entry.address for entry in listed if entry.verb is Verb.DELETE}
     existing = deleted | {f.origin for f in look.observed.objects.values() if f.ours and f.origin is not None}
@@ -44,23 +64,24 @@ def check(look: Look, desired: Desired, allowed: Allowed) -> None:
     whole = f"topology '{look.plan.topology}'"
     emptied = bool(look.plan.changes) and not desired.objects
     renamed = any(entry.verb is Verb.CREATE for entry in listed)  # all goes, and something else comes instead
-    if not allowed.everything and (emptied or (deleted and deleted == existing and not renamed)):
-        raise Refused(
-            f"this deletes everything that {whole} has here ({of}); nothing was done",
-            hint="add --allow-empty if that is meant; otherwise see whether the files are complete",
-        )
+    if allowed.everything:
+        if allowed.deletions is None or number <= allowed.deletions:
+            return None
+    elif emptied or (deleted and deleted == existing and not renamed):
+        message = f"this deletes everything that {whole} has here ({of})"
+        hint = "add --allow-empty if that is meant; otherwise see whether the files are complete"
+        return Objection(message, hint, ("--allow-empty",))
+    flag = f"--max-deletes {number}"
     if allowed.deletions is not None:
-        if number > allowed.deletions:
-            raise Refused(
-                f"this deletes {number:,} of {of} of {whole}, more than --max-deletes {allowed.deletions}; "
-                "nothing was done",
-                hint=f"--max-deletes {number} would allow it",
-            )
-    elif number > FEW and 2 * number > len(existing) and not allowed.everything:
-        raise Refused(
-            f"this deletes {number:,} of {of} of {whole}, more than half; nothing was done",
-            hint=f"add --max-deletes {number} if that is meant; otherwise see whether the files are complete",
-        )
+        if number <= allowed.deletions:
+            return None
+        message = f"this deletes {number:,} of {of} of {whole}, more than --max-deletes {allowed.deletions}"
+        return Objection(message, f"{flag} would allow it", (flag,))
+    if number <= FEW or 2 * number <= len(existing):
+        return None
+    message = f"this deletes {number:,} of {of} of {whole}, more than half"
+    hint = f"add {flag} if that is meant; otherwise see whether the files are complete"
+    return Objection(message, hint, (flag,))
 
 
 def endangered(found: Plan, desired: Desired, remembered: Collection[str]) -> Mapping[str, Verb]:
@@ -90,17 +111,23 @@ def check_protected(
     found: Plan, desired: Desired, remembered: Collection[str], allowed: Collection[str]
 ) -> None:
     """Raises Refused when a plan deletes or replaces what is protected and was not named as allowed."""
+    _raise(_of_protection(found, desired, remembered, allowed))
+
+
+def _of_protection(
+    found: Plan, desired: Desired, remembered: Collection[str], allowed: Collection[str]
+) -> Objection | None:
     refused = {
         address: verb
         for address, verb in endangered(found, desired, remembered).items()
         if not named(address, allowed)
     }
-    if refused:
-        flags = " ".join(f"--allow-delete {address}" for address in refused)
-        raise Refused(
-            f"this would take away what is protected in topology '{found.topology}'; nothing was done",
-            reasons=[
-                f"{address} is protected and would be {verb.value}d" for address, verb in refused.items()
-            ],
-            hint=f"add {flags} if that is meant",
-        )
+    if not refused:
+        return None
+    flags = tuple(f"--allow-delete {address}" for address in refused)
+    return Objection(
+        f"this would take away what is protected in topology '{found.topology}'",
+        f"add {' '.join(flags)} if that is meant",
+        flags,
+        tuple(f"{address} is protected and would be {verb.value}d" for address, verb in refused.items()),
+    )

@@ -100,6 +100,19 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Objection:
+    """Why a plan that could be carried out is refused: it takes away more than was said to be meant.
+
+    `flags` would allow it, and the hint says so; `reasons` are the single things, where the message does not say all.
+    """
+
+    message: str
+    hint: str
+    flags: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The ordered difference. `foreign` are objects that we leave alone in places where somebody may look for them.
 

@@ -14,6 +14,7 @@ from ..kernel.linux import Linux
 from ..load import expand
 from ..model import Leases
 from ..pipeline import Look
+from ..plan import Objection
 from ..render import documents, suspended
 from ..render import plan as render
 from ..render.plan import PlanView
@@ -56,10 +57,11 @@ def run(args: Namespace, console: Console) -> int:
         suspension = mention_suspended(store, console)
         look = _look(desired, store)
     seconds = None if args.empty_kernel else look.seconds
-    view = PlanView(look.plan, named.title, seconds, topology, desired, destroying=args.destroy)
+    objections = () if args.empty_kernel else _objections(args, look, desired, store)
+    view = PlanView(look.plan, named.title, seconds, topology, desired, args.destroy, objections)
 
     def document() -> dict[str, Any]:
-        found = documents.plan(look.plan, expanded.files, expanded.digest, desired)
+        found = documents.plan(look.plan, expanded.files, expanded.digest, desired, objections)
         return {**found, "suspended": suspended.document(suspension)}
 
     console.record(
@@ -72,8 +74,6 @@ def run(args: Namespace, console: Console) -> int:
         console.document(document())
     else:
         console.result(render.text(view, console.out))
-    if not args.empty_kernel:
-        _mention_protected(look, desired, store, console)
     mention_forgotten(store, console)
     if args.out is not None:
         write = partial(saved.write, args.out, desired, leases, expanded.digest, look.plan)
@@ -119,12 +119,10 @@ def mention_suspended(store: Store, console: Console) -> Suspension | None:
     return suspension
 
 
-def _mention_protected(look: Look, desired: Desired, store: Store, console: Console) -> None:
-    for address, verb in guard.endangered(look.plan, desired, store.protected()).items():
-        console.notice(
-            f"note: {address} is protected and would be {verb.value}d; that is refused without "
-            f"--allow-delete {address}\n"
-        )
+def _objections(args: Namespace, look: Look, desired: Desired, store: Store) -> tuple[Objection, ...]:
+    """Why what is shown would be refused without further flags."""
+    allowed = None if args.destroy else guard.Allowed()
+    return guard.objections(look, desired, store.protected(), allowed)
 
 
 def refuse_conflicts(look: Look, named: Inputs | None) -> None:

@@ -25,7 +25,7 @@ from ..errors import (
 )
 from ..objects import KernelObject
 from ..outcome import Outcome
-from ..plan import Change, Conflict, Pending, Plan
+from ..plan import Change, Conflict, Objection, Pending, Plan
 from ..sides import Desired
 from . import entries
 from .entries import Verb
@@ -42,8 +42,14 @@ def text(document: Document) -> str:
     return json.dumps({"format_version": FORMAT_VERSION, **document}, indent=2) + "\n"
 
 
-def plan(found: Plan, files: Sequence[str], digest: str, desired: Desired | None) -> Document:
-    """A plan with the files it comes from, and the host that it is for if there are several."""
+def plan(
+    found: Plan,
+    files: Sequence[str],
+    digest: str,
+    desired: Desired | None,
+    objections: Sequence[Objection] = (),
+) -> Document:
+    """A plan with the files it comes from, the host that it is for if there are several, and why it would be refused."""
     here = desired.here if desired is not None else None
     return {
         "topology": found.topology,
@@ -53,6 +59,7 @@ def plan(found: Plan, files: Sequence[str], digest: str, desired: Desired | None
         "conflicts": [_problem(item) for item in found.conflicts],
         "pending": [{**_problem(item), "held": list(item.held)} for item in found.pending],
         "foreign": [serial.to_data(obj) for obj in found.foreign],
+        "refusals": [_objection(item) for item in objections],
         "summary": _summary(found, desired),
     }
 
@@ -98,6 +105,11 @@ def _problem(problem: Conflict | Pending) -> Document:
         "hint": problem.hint,
         "source": _source(problem.mark),
     }
+
+
+def _objection(item: Objection) -> Document:
+    reasons, flags = list(item.reasons), list(item.flags)
+    return {"message": item.message, "reasons": reasons, "hint": item.hint, "flags": flags}
 
 
 def _summary(found: Plan, desired: Desired | None) -> Document:

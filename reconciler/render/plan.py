@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ..errors import Mark
 from ..model import Topology
 from ..objects import KernelObject
-from ..plan import Cause, Conflict, Pending, Plan
+from ..plan import Cause, Conflict, Objection, Pending, Plan
 from ..sides import Desired
 from . import entries, words
 from .entries import Entry, Verb
@@ -32,7 +32,7 @@ class PlanView:
     """A plan with what the reader needs around it. `title` is what was read; `topology` is None without files.
 
     `seconds` is what looking took, None when it was at nothing. `destroying` says that everything goes because it was
-    asked to, so that "no longer declared" would be a lie.
+    asked to, so that "no longer declared" would be a lie. `objections` are why carrying it out would be refused.
     """
 
     plan: Plan
@@ -41,6 +41,7 @@ class PlanView:
     topology: Topology | None = None
     desired: Desired | None = None
     destroying: bool = False
+    objections: tuple[Objection, ...] = ()
 
 
 def text(view: PlanView, style: Style) -> str:
@@ -206,7 +207,14 @@ def _footer(found: Sequence[Entry], view: PlanView) -> list[str]:
         named = [entry.address for entry in found if entry.verb is verb]
         if named and len(named) < len(found):  # else the list above says it already
             lines.append(f"  {verb.value:<8} {_names(named)}")
-    return lines
+    return [*lines, *_objection_lines(view)]
+
+
+def _objection_lines(view: PlanView) -> Iterable[str]:
+    command = "destroy" if view.destroying else "apply"
+    for one in view.objections:
+        yield f"note: {command} refuses this, since it {safe(one.message.removeprefix('this '))}"
+        yield from (f"  {safe(line)}" for line in (*one.reasons, one.hint))
 
 
 def totals(found: Sequence[Entry], plan: Plan, desired: Desired | None) -> str:

@@ -94,6 +94,7 @@ def findings(report: Report) -> list[Finding]:
     found = [
         *_of_error(report.error),
         *_of_plan(report.plan),
+        *_of_objections(report.view),
         *_of_result(report.result),
         *_of_status(report.status),
         *_of_verdicts(report.verdicts),
@@ -126,6 +127,12 @@ def _of_plan(plan: Plan | None) -> Iterator[Finding]:
         code = {Verb.REPLACE: "replacement", Verb.DELETE: "deletion"}.get(entry.verb)
         if code is not None or entry.drift:
             yield Finding(code or "drift", Level.WARNING, _said(entry), entry.mark, about=entry.address)
+
+
+def _of_objections(view: PlanView | None) -> Iterator[Finding]:
+    for one in view.objections if view is not None else ():
+        reasons = f": {'; '.join(one.reasons)}" if one.reasons else ""
+        yield Finding("refused", Level.WARNING, f"{one.message}{reasons}", None, one.hint)
 
 
 def _said(entry: Entry) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,7 +105,21 @@ def test_an_emptied_file_deletes_nothing_by_itself(world: World, lab: Path) -> N
     assert "--allow-empty" in refused.stderr
     assert "--allow-empty" in world.reconciler("apply", lab, "--yes", "--max-deletes", "5", exit=5).stderr
     assert (world.netns(), world.ip("address")) == before
+    assert announced(world, lab) == ["--allow-empty"]
     assert "5 deleted" in world.reconciler("apply", lab, "--yes", "--allow-empty").stdout
+
+
+def announced(world: World, path: Path) -> list[str]:
+    """The flags that the plan says its apply would need; text, JSON and a report say the same, and the exit code nothing."""
+    text = world.reconciler("plan", path, "--report", "markdown=-")
+    flags = [flag for one in plan_of(world, path)["refusals"] for flag in one["flags"]]
+    assert [flag in text.stderr and flag in text.stdout for flag in flags] == [True] * len(flags)
+    assert ("\nnote: apply refuses this, since it deletes " in text.stderr) == bool(flags)
+    return flags
+
+
+def plan_of(world: World, path: Path) -> Any:
+    return world.reconciler("plan", path, "-o", "json").json()
 
 
 def test_half_a_file_deletes_no_more_than_it_may(world: World) -> None:
@@ -118,11 +133,13 @@ def test_half_a_file_deletes_no_more_than_it_may(world: World) -> None:
         "this deletes 12 of 15 objects of topology 'lab', more than half; nothing was done" in refused.stderr
     )
     assert "--max-deletes 12" in refused.stderr
+    assert announced(world, path) == ["--max-deletes 12"]
     world.reconciler("apply", path, "--yes", "--max-deletes", "11", exit=5)
     assert (world.netns(), world.ip("address")) == before
     world.reconciler("apply", path, "--yes", "--max-deletes", "12")
     world.write("lab.yaml", WITHOUT_DB.replace("  web:", "  web-2:"))
     world.reconciler("apply", path, "--yes", "--max-deletes", "1", exit=5)
+    assert announced(world, path) == []
     world.reconciler("apply", path, "--yes")
 
 

@@ -30,7 +30,11 @@ def test_an_edit_that_drops_it_is_refused(world: World) -> None:
     clean = world.snapshot()
     world.reconciler("apply", lab(world, LAB))
     edited = lab(world, {**WITHOUT_DB, "networks": {"front": FRONT}})
-    assert "sandbox/db is protected and would be deleted" in world.reconciler("plan", edited).stderr
+    planned = world.reconciler("plan", edited).stdout
+    assert (
+        "note: apply refuses this, since it would take away what is protected in topology 'lab'\n" in planned
+    )
+    assert "  sandbox/db is protected and would be deleted\n  add --allow-delete sandbox/db" in planned
     refused = world.reconciler("apply", edited, "--yes", exit=5).stderr
     assert "sandbox/db is protected and would be deleted" in refused
     assert "--allow-delete sandbox/db" in refused
@@ -40,6 +44,10 @@ def test_an_edit_that_drops_it_is_refused(world: World) -> None:
     assert ("sandbox/db", "Protected") in [(one["address"], one["reason"]) for one in stalled]
 
     assert "front" in world.reconciler("destroy", edited, "--yes", exit=5).stderr
+    destroying = world.reconciler("plan", "--destroy", edited, "-o", "json").json()["refusals"]
+    assert [one["flags"] for one in destroying] == [
+        ["--allow-delete network/front", "--allow-delete sandbox/db"]
+    ]
     world.reconciler("apply", edited, "--yes", "--allow-delete", "sandbox/db")
     assert world.netns() == ["lab.a"]
     world.reconciler("destroy", "--name", "lab", "--yes", "--allow-delete", "network/*")

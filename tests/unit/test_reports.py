@@ -19,7 +19,7 @@ from reconciler.errors import Diagnostic, Exit, KernelError, Mark, Refused, Topo
 from reconciler.health import Condition, Reason
 from reconciler.model import Check, CheckKind
 from reconciler.outcome import Outcome
-from reconciler.plan import Pending
+from reconciler.plan import Objection, Pending
 from reconciler.render import documents, github, gitlab, junit, markdown, prom, reported, sarif, verified
 from reconciler.render.plan import PlanView
 from reconciler.render.report import Level, Report, findings
@@ -52,7 +52,10 @@ def planned() -> Report:
         ("sandbox/x",),
     )
     plan = replace(full_plan(), pending=(waiting,))
-    view = PlanView(plan, "lab.yaml", 0.025, None, desired())
+    refusal = Objection(
+        "this deletes 9 of 9 objects", "--max-deletes 9 would", ("--max-deletes 9",), ("a", "b")
+    )
+    view = PlanView(plan, "lab.yaml", 0.025, None, desired(), objections=(refusal,))
     return Report(
         "plan",
         "1.2.3",
@@ -63,7 +66,7 @@ def planned() -> Report:
         ("lab.yaml",),
         f"sha256:{'5' * 64}",
         view=view,
-        document=lambda: documents.plan(plan, ("lab.yaml",), "d", desired()),
+        document=lambda: documents.plan(plan, ("lab.yaml",), "d", desired(), (refusal,)),
     )
 
 
