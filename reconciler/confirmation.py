@@ -24,7 +24,7 @@ from .apply import Kernel, Options, Reporter, Result, apply
 from .errors import LockHeld, ReconcilerError
 from .health import Suspension
 from .model import Leases
-from .objects import HOST, KernelObject, Key, Link, Netns, Veth
+from .objects import HOST, Address, KernelObject, Key, Link, Netns, Veth
 from .pipeline import Look
 from .plan import Plan
 from .sides import Declared, Desired, Requirement
@@ -154,6 +154,8 @@ def _as_desired(obj: KernelObject, declared: Declared | None, alias: str) -> Ker
     if isinstance(obj, Link) and isinstance(obj.kind, Veth):
         same = declared is not None and isinstance(declared.object, Link) and declared.object.kind
         obj = replace(obj, kind=replace(obj.kind, made_by_peer=isinstance(same, Veth) and same.made_by_peer))
+    if isinstance(obj, Address) and not obj.connected:  # nobody can take the kernel's own route away again
+        obj = replace(obj, connected=None)
     try:
         serial.check_desired(obj)
     except ValueError:

@@ -281,6 +281,8 @@ class Port:
 class Address:
     """An address on a link, `address` with prefix length. `permanent` False means that a lifetime runs out.
 
+    `connected`: the route to its subnet is there, which the kernel made with it. Observed it is False for one address
+    only of each subnet that lacks its route.
     `secondary` is only ever observed: the kernel makes every IPv4 address but the first of a subnet depend on it.
     """
 
@@ -289,6 +291,7 @@ class Address:
     link: str
     address: str
     permanent: bool | None = attr()
+    connected: bool | None = attr()
     secondary: bool = False
 
     @property

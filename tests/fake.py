@@ -212,7 +212,7 @@ class FakeKernel:
             obj = _link(obj, there if isinstance(there, Link) else None)
             self._make_peer(obj)
         elif isinstance(obj, Address):
-            obj = replace(obj, permanent=True, secondary=self._is_secondary(obj))
+            obj = replace(obj, permanent=True, connected=True, secondary=self._is_secondary(obj))
         elif there is not None and not isinstance(obj, Route | Qdisc):  # these are replaced as a whole
             obj = _over(there, obj)
         self.objects[obj.key] = obj
@@ -251,6 +251,17 @@ class FakeKernel:
         if link.up is False:
             for key in [key for key in self.objects if key[:3] == ("neighbour", link.netns, link.name)]:
                 del self.objects[key]
+
+    def cut_off(self, where: str, subnet: str, link: str | None) -> None:
+        """Delete the route to a subnet which the kernel made with the first address in it."""
+        inside = (
+            obj
+            for obj in self.objects.values()
+            if isinstance(obj, Address) and obj.netns == where and not obj.secondary
+            if str(ip_interface(obj.address).network) == subnet and link in (None, obj.link)
+        )
+        first = next(inside)
+        self.objects[first.key] = replace(first, connected=False)
 
     def delete(self, key: Key) -> None:
         """Delete an object and what goes with it."""

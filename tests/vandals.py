@@ -58,7 +58,8 @@ def on_fake(kernel: FakeKernel, step: Step) -> None:
             kernel.delete(("address", where, link, address))
         case {"delete": "route", "to": to}:
             metric = METRIC[6 if ":" in to else 4]
-            kernel.delete(("route", where, to, "254", str(step.get("metric", metric))))
+            key = ("route", where, to, "254", str(step.get("metric", metric)))
+            kernel.delete(key) if key in kernel.objects else kernel.cut_off(where, to, step.get("dev"))
         case {"delete": "qdisc", "link": link}:
             kernel.delete(("qdisc", where, link, ROOT))
         case {"add": "qdisc", "link": link} | {"set": "qdisc", "link": link}:
@@ -173,7 +174,8 @@ def on_world(world: World, step: Step) -> None:
         case {"delete": "address", "link": link, "address": address}:
             run("addr", "del", address, "dev", link)
         case {"delete": "route", "to": to}:
-            run("-6" if ":" in to else "-4", "route", "del", to)
+            on_link = ("dev", step["dev"]) if "dev" in step else ()
+            run("-6" if ":" in to else "-4", "route", "del", to, *on_link)
         case {"delete": "qdisc", "link": link}:
             world.run("tc", "qdisc", "del", "dev", link, "root", netns=where)
         case {"add": "qdisc", "link": link} | {"set": "qdisc", "link": link}:

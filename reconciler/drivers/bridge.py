@@ -120,7 +120,7 @@ def _addresses(network: Network, bridge: str) -> Iterator[Address]:
     for subnet in network.subnets:
         if subnet.gateway is not None:
             text = _with_prefix(subnet.gateway, subnet.subnet.prefixlen)
-            yield Address(netns=HOST, link=bridge, address=text, permanent=True)
+            yield Address(netns=HOST, link=bridge, address=text, permanent=True, connected=True)
 
 
 def _with_prefix(address: IPAddress, length: int) -> str:

@@ -65,7 +65,13 @@ def has_v6(endpoint: Endpoint) -> bool:
 def addresses(member: Member) -> Iterator[Address]:
     """The endpoint's addresses."""
     for address in member.endpoint.addresses:
-        yield Address(netns=member.netns, link=member.endpoint.name, address=str(address), permanent=True)
+        yield Address(
+            netns=member.netns,
+            link=member.endpoint.name,
+            address=str(address),
+            permanent=True,
+            connected=True,
+        )
 
 
 def parameters(member: Member, *, small: bool = False) -> Iterator[Sysctl]:

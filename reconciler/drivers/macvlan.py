@@ -60,7 +60,7 @@ def _shim(
         addrgen="none",
     )
     for address in options.shim:
-        yield Address(netns=HOST, link=name, address=_alone(address), permanent=True)
+        yield Address(netns=HOST, link=name, address=_alone(address), permanent=True, connected=True)
     versions = {address.version for address in options.shim}
     for member in site.of(network):
         for each in member.endpoint.addresses:

@@ -73,4 +73,4 @@ def _host_end(
     for subnet in network.subnets:
         if subnet.gateway is not None:
             text = f"{subnet.gateway}/{subnet.subnet.prefixlen}"
-            yield Address(netns=HOST, link=end.name, address=text, permanent=True)
+            yield Address(netns=HOST, link=end.name, address=text, permanent=True, connected=True)

@@ -32,7 +32,7 @@ from ..objects import (
     Veth,
 )
 from ..sides import Found, Observed, Scope
-from . import decode, kinds, wire
+from . import decode, kinds, subnets, wire
 from .qdisc import QdiscRecord
 
 _FORWARDING = 3
@@ -103,8 +103,9 @@ class _Assembly:
             for record in table.links:
                 self.link(table.netns, record)
         for table in self.tables.values():
+            lost = subnets.lost(table.links, table.addresses, table.routes)
             for address in table.addresses:
-                self.address(table.netns, address)
+                self.address(table.netns, address, connected=(address.index, address.address) not in lost)
             for route in table.routes:
                 self.route(table.netns, route)
             for qdisc in table.qdiscs:
@@ -233,7 +234,7 @@ class _Assembly:
                 return True, found.origin
         return key in self.scope.claims, None
 
-    def address(self, where: str, record: decode.AddressRecord) -> None:
+    def address(self, where: str, record: decode.AddressRecord, *, connected: bool) -> None:
         device = self.name(where, record.index)
         if device is None or record.index == LOOPBACK:
             return
@@ -242,6 +243,7 @@ class _Assembly:
             link=device,
             address=record.address,
             permanent=bool(record.flags & wire.IFA_F_PERMANENT),
+            connected=connected,
             secondary=bool(record.flags & wire.IFA_F_SECONDARY) and "." in record.address,
         )
         if (

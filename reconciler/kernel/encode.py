@@ -32,7 +32,7 @@ from ..objects import (
     goes_to_several,
 )
 from ..plan import Action, Change
-from . import linkinfo, qdisc, wire
+from . import linkinfo, qdisc, subnets, wire
 from .netlink import Message
 
 _ROUTE_NUMBERS = {word: number for number, word in wire.ROUTE_TYPES.items()}
@@ -79,7 +79,7 @@ def messages(change: Change, lookup: Lookup) -> list[Message]:
         case Action.DELETE, Port() as port:
             return [_set_master(port, 0)]
         case action, Address() as address:
-            return [_address(address, action, lookup)]
+            return _addressing(address, action, {a.name for a in change.attributes}, lookup)
         case action, Route() as route:
             return [_route(route, action, lookup)]
         case action, Qdisc() as held:
@@ -233,6 +233,14 @@ def _altnames(link: Link) -> Message:
 
 def _set_master(port: Port, index: int) -> Message:
     return _change(port.name, wire.u32(wire.IFLA_MASTER, index))
+
+
+def _addressing(address: Address, action: Action, names: set[str], lookup: Lookup) -> list[Message]:
+    if action is not Action.UPDATE:
+        return [_address(address, action, lookup)]
+    itself = [_address(address, action, lookup)] if names - {"connected"} else []
+    subnet = [subnets.again(address, lookup.index(address.link))] if "connected" in names else []
+    return itself + subnet
 
 
 def _address(address: Address, action: Action, lookup: Lookup) -> Message:

@@ -141,7 +141,7 @@ class Events:
             elif kind in _ADDRESS or kind in _QDISC:
                 self._on_link(wire.S32.unpack_from(buffer, body + 4)[0], links)
             elif kind in _ROUTE:
-                self._route(buffer, body, links)
+                self._route(buffer, body, end, links)
             elif kind in _PARAMETER:
                 self._parameter(buffer, body, end, links)
             elif kind == _DELNSID:
@@ -187,10 +187,17 @@ class Events:
                 if name is not None:
                     namespaces.add(name)
 
-    def _route(self, buffer: bytes, body: int, links: set[int]) -> None:
-        """Only routes with our mark are ever ours; all of them are read again with any link of the host."""
-        if wire.RTMSG.unpack_from(buffer, body)[5] == PROTOCOL:
+    def _route(self, buffer: bytes, body: int, end: int, links: set[int]) -> None:
+        """Only routes with our mark are ever ours; all of them are read again with any link of the host. So are those
+        that the kernel makes for the subnets of our links.
+        """
+        _, _, _, _, table, protocol, _, _, _ = wire.RTMSG.unpack_from(buffer, body)
+        if protocol == PROTOCOL:
             links.add(0)
+        elif protocol == wire.RTPROT_KERNEL and table == wire.RT_TABLE_MAIN:
+            for kind, first, _ in wire.walk(buffer, body + 12, end):
+                if kind == wire.RTA_OIF:
+                    self._on_link(wire.S32.unpack_from(buffer, first)[0], links)
         else:
             self.counters.foreign += 1
 

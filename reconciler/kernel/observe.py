@@ -20,7 +20,7 @@ from ..errors import KernelError
 from ..model import IPNetwork
 from ..objects import HOST
 from ..sides import Observed, Scope
-from . import assemble, decode, details, encode, kinds, netns, qdisc, sysctl, tunnels, wire
+from . import assemble, decode, details, encode, kinds, netns, qdisc, subnets, sysctl, tunnels, wire
 from .assemble import Tables
 from .netlink import Failure, Message, Socket
 
@@ -28,6 +28,8 @@ _LINK_DUMP = wire.IFINFO.pack(0, 0, 0, 0, 0) + wire.u32(wire.IFLA_EXT_MASK, wire
 _UNSHAPED = ("noqueue", "noop", "")
 _FEW = 64  # links that are cheaper to ask for one by one than in a dump of all
 _ADDRESS_DUMP = wire.IFADDR.pack(0, 0, 0, 0, 0)
+_ALL_ROUTES = wire.RTMSG.pack(0, 0, 0, 0, 0, 0, 0, 0, 0)
+_OUR_ROUTES = wire.RTMSG.pack(0, 0, 0, 0, 0, marks.PROTOCOL, 0, 0, 0)
 
 
 def observe(scope: Scope) -> Observed:
@@ -149,7 +151,7 @@ def host_prefixes(topology: str) -> list[IPNetwork]:
             for record in map(decode.link, sock.dump(wire.RTM_GETLINK, _LINK_DUMP))
             if (owner := marks.owner(record.alias)) is not None and owner.topology == topology
         }
-        routes = _routes(sock, protocol=None)
+        routes = _routes(sock)
     prefixes = (ip_network(r.to) for r in routes if r.device not in ours)
     return sorted({prefix for prefix in prefixes if prefix.prefixlen > 0}, key=str)
 
@@ -240,12 +242,10 @@ def _read(
             if (value := sysctl.read(path)) is not None:
                 values[path] = value
         sock = Socket()
-    # The host may carry a full routing table: ask the kernel for ours only, unless somebody declared routes there.
-    all_routes = scope.foreign or name != HOST or name in scope.given
     with sock:
         links = [decode.link(reply) for reply in sock.dump(wire.RTM_GETLINK, _LINK_DUMP)]
         addresses = [decode.address(reply) for reply in sock.dump(wire.RTM_GETADDR, _ADDRESS_DUMP)]
-        routes = _routes(sock, protocol=None if all_routes else marks.PROTOCOL)
+        routes = _routes_in(name, sock, scope, addresses)
         qdiscs = _qdiscs(sock) if scope.foreign or any(_is_shaped(each) for each in links) else []
         known = {record.index: record.name for record in links}
         more = details.read(name, sock, known) if scope.foreign else []
@@ -266,7 +266,7 @@ def _reread(table: Tables, indexes: Collection[int], scope: Scope, paths: Iterab
             body = wire.IFADDR.pack(0, 0, 0, 0, index)  # the kernel filters by it (strict checking)
             with suppress(KernelError):  # ENODEV: the link is gone
                 addresses += [decode.address(reply) for reply in sock.dump(wire.RTM_GETADDR, body)]
-        routes = _routes(sock, protocol=None if HOST in scope.given else marks.PROTOCOL)
+        routes = _routes_in(HOST, sock, scope, addresses)
         qdiscs = _qdiscs(sock) if scope.foreign or any(_is_shaped(each) for each in links) else []
         entries = tunnels.read(sock, scope.topology, links)
     links.sort(key=lambda record: record.index)
@@ -344,8 +344,19 @@ def _qdiscs(sock: Socket) -> list[qdisc.QdiscRecord]:
     return [record for record in records if record is not None]
 
 
-def _routes(sock: Socket, protocol: int | None) -> list[decode.RouteRecord]:
-    body = wire.RTMSG.pack(0, 0, 0, 0, 0, protocol or 0, 0, 0, 0)
+def _routes_in(
+    name: str, sock: Socket, scope: Scope, addresses: Iterable[decode.AddressRecord]
+) -> list[decode.RouteRecord]:
+    """The host may carry a full routing table: the kernel is asked for ours only, unless somebody declared routes there."""
+    if scope.foreign or name != HOST or name in scope.given:
+        return _routes(sock)
+    routes = _routes(sock, _OUR_ROUTES)
+    if any(map(subnets.is_ours, addresses)):
+        routes += _routes(sock, subnets.DUMP)
+    return routes
+
+
+def _routes(sock: Socket, body: bytes = _ALL_ROUTES) -> list[decode.RouteRecord]:
     records = (decode.route(reply) for reply in sock.dump(wire.RTM_GETROUTE, body))
     return [record for record in records if record is not None]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from ipaddress import ip_interface
 
 from ..errors import Mark
 from ..objects import HOST, Address, FdbEntry, Link, Neighbour, Netns, Port, Qdisc, Route, Sysctl
@@ -220,6 +221,8 @@ def _change_rows(change: Change) -> list[Row]:
     match change.object, change.action:
         case Address(), Action.CREATE | Action.DELETE:
             return []
+        case Address() as address, Action.UPDATE:
+            return [_address_row(address, attribute) for attribute in change.attributes]
         case Route(), Action.CREATE | Action.DELETE:
             before = words.way(change.before) if isinstance(change.before, Route) else "none"
             after = words.way(change.after) if isinstance(change.after, Route) else "none"
@@ -250,6 +253,16 @@ def _change_rows(change: Change) -> list[Row]:
                 for attribute in change.attributes
                 if not _follows_master(attribute, change)
             ]
+
+
+def _address_row(address: Address, attribute: AttributeChange) -> Row:
+    """The route to its subnet is named as a route, which is how people see it."""
+    if attribute.name == "connected":
+        subnet = ip_interface(address.address).network
+        return Row(f"route {subnet}", "none", f"dev {safe(address.link)}", note(attribute.cause))
+    before, after = (words.value(attribute.name, value) for value in (attribute.before, attribute.after))
+    name = f"address {address.address} {words.attribute_name(attribute.name)}"
+    return Row(name, before, after, note(attribute.cause))
 
 
 def _follows_master(attribute: AttributeChange, change: Change) -> bool:
@@ -290,8 +303,6 @@ def _label(change: Change, attribute: str) -> str:
     match change.object:
         case Link(netns=netns) if netns == HOST and "/endpoint/" in change.origin:
             return f"{name} (host end)"
-        case Address(address=address):
-            return f"address {address} {name}"
         case Route():
             return f"route {words.destination(_route(change))} {name}"
         case Qdisc() as qdisc:

@@ -34,6 +34,12 @@ def check_fact(world: World, fact: Mapping[str, Any]) -> None:
             assert not world.ping(netns, address, timeout=0.5), f"{address} answers {netns}"
         case {"sysctl": name, "value": value}:
             assert world.sysctl(name, netns=fact.get("in")) == value
+        case {"route": to, "is": wanted}:
+            shown = world.run(
+                "ip", "-6" if ":" in to else "-4", "route", "show", to, netns=fact.get("in")
+            ).stdout.splitlines()
+            routes = [line.removeprefix(to).removesuffix("linkdown ").strip() for line in shown]
+            assert ", ".join(routes) == wanted
         case {"link": name}:
             check_link(world, name, fact)
         case {"qdisc": link, "is": wanted}:

@@ -17,7 +17,7 @@ from reconciler.kernel import observe
 from reconciler.kernel.events import Events
 from reconciler.kernel.follow import Follower
 from reconciler.planner import plan
-from reconciler.sides import Desired, Observed
+from reconciler.sides import Desired, Observed, Scope
 from tests.world import World
 
 SHOP: dict[str, Any] = {
@@ -65,6 +65,7 @@ def a_step(draw: random.Random) -> Step:
         ("ip", "link", "set", link, "netns", netns),
         ("ip", "address", "add", f"10.10.0.{number}/24", "dev", link),
         ("ip", "address", "flush", "dev", link),
+        ("ip", "route", "flush", "dev", link),
         ("ip", "route", "add", f"10.77.{number}.0/24", "dev", link),
         ("ip", "route", "add", f"10.77.{number}.0/24", "dev", link, "proto", "114"),
         (
@@ -141,6 +142,18 @@ def calm(desired: Desired, look: Callable[[], tuple[Observed, Observed]]) -> lis
     return left
 
 
+def begin(world: World, stack: ExitStack, file: str) -> tuple[Desired, Scope, Follower]:
+    """Somebody who follows a topology that was applied; he has not looked yet."""
+
+    def follow() -> tuple[Desired, Scope, Follower]:
+        loaded = pipeline.load((file,), (), Path(world.state_dir))
+        follower = stack.enter_context(Follower(loaded.store))
+        follower.declare(loaded.desired)
+        return loaded.desired, scope_of(loaded.desired, loaded.store.claims()), follower
+
+    return world.call(follow)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_partial_look_sees_everything(world: World, seed: int) -> None:
     """After each of many random acts of vandalism, applied to what an apply made."""
@@ -149,15 +162,7 @@ def test_a_partial_look_sees_everything(world: World, seed: int) -> None:
     world.reconciler("apply", file, "--yes")
     draw = random.Random(seed)
     with ExitStack() as stack:
-
-        def begin() -> tuple[pipeline.Loaded, Follower]:
-            loaded = pipeline.load((file,), (), Path(world.state_dir))
-            follower = stack.enter_context(Follower(loaded.store))
-            follower.declare(loaded.desired)
-            return loaded, follower
-
-        loaded, follower = world.call(begin)
-        scope = scope_of(loaded.desired, loaded.store.claims())
+        desired, scope, follower = begin(world, stack, file)
 
         def both() -> tuple[Observed, Observed]:
             return follower.observe(scope), observe.observe(scope)
@@ -167,11 +172,28 @@ def test_a_partial_look_sees_everything(world: World, seed: int) -> None:
         for _ in range(STEPS):
             step = a_step(draw)
             done.append(" ".join(step) + (" (refused)" if world.run(*step, check=False).returncode else ""))
-            differences = world.call(calm, loaded.desired, both)
+            differences = world.call(calm, desired, both)
             assert not differences, "\n".join((*done, "", *differences))
             if draw.random() < 0.1:
                 world.reconciler("apply", file, "--yes", exit=None)
                 done.append("apply")
+
+
+@pytest.mark.parametrize("where", [None, "shop.web"])
+@pytest.mark.parametrize("subnet", ["10.10.0.0/24", "fd00:10::/64"])
+def test_a_lost_subnet_is_heard(world: World, where: str | None, subnet: str) -> None:
+    """That of a bridge in the host as well, where most notices about routes are nobody's business here."""
+    world.run("ip", "netns", "add", "vm7")
+    file = str(world.write("shop.topo.yaml", json.dumps(SHOP)))
+    world.reconciler("apply", file, "--yes")
+    with ExitStack() as stack:
+        desired, scope, follower = begin(world, stack, file)
+        world.call(follower.observe, scope)
+        world.settle()
+        assert not plan(desired, world.call(follower.observe, scope)).changes
+        world.run("ip", "route", "del", subnet, netns=where)
+        assert follower.listen()
+        assert plan(desired, world.call(follower.observe, scope)).changes
 
 
 def test_an_overrun_makes_everything_stale(world: World) -> None:

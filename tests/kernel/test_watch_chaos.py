@@ -52,7 +52,8 @@ def vandalism(draw: random.Random) -> list[str]:
             ["umount", "-l", f"/run/netns/lab.{box}"],
             ["ip", "-n", f"lab.{box}", "address", "flush", "dev", "eth0"],
             ["ip", "-n", f"lab.{box}", "link", "del", "eth1"],
-            ["ip", "-n", f"lab.{box}", "route", "flush", "proto", "114"],
+            ["ip", "-n", f"lab.{box}", "route", "flush", "table", "main"],
+            ["ip", "route", "flush", "dev", "lab-front"],
             ["ip", "address", "flush", "dev", "lab-front"],
         ]
     )
