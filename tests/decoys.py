@@ -68,9 +68,9 @@ class Decoys:
             link add {stem}-h0 type veth peer name eth0 netns {self.netns}
         """
         self.links.append(f"{stem}-h0")
-        self._world.run(
-            "ip", "-batch", "-", input="\n".join(line.strip() for line in lines.strip().splitlines())
-        )
+        with self._world.without_dad():
+            batch = "\n".join(line.strip() for line in lines.strip().splitlines())
+            self._world.run("ip", "-batch", "-", input=batch)
         self._world.run("bridge", "fdb", "add", "02:00:00:00:de:04", "dev", f"{stem}-v0", "master", "static")
         self._world.run("ip", "address", "add", "192.0.2.17/28", "dev", "eth0", netns=self.netns)
         script = f"echo 1 > /proc/sys/net/ipv4/conf/{stem}-zz/proxy_arp; : > /run/netns/{topology}.file"

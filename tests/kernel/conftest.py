@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
     """A fresh private host: nothing but loopback, an empty /run, an empty state directory."""
-    with World() as world:
+    with World(many_runs=request.node.get_closest_marker("many_runs") is not None) as world:
         yield world

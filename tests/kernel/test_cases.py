@@ -15,6 +15,7 @@ from tests.cases import Case
 from tests.rtnl import Event
 from tests.world import World
 
+pytestmark = pytest.mark.many_runs
 ALL = [pytest.param(case, id=case.name, marks=pytest.mark.needs(*case.needs)) for case in cases.load_all()]
 
 

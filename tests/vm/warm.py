@@ -1,9 +1,9 @@
 """Runs the reconciler without starting Python anew: a server that has everything imported forks for each run.
 
-For the second kernel only (TEST_WARM=1), where system calls are so dear that a start takes one to two seconds, ten
-times per test, and a fork a tenth of that. The forked process goes into the world's namespaces, takes over its
-streams, variables and directory, and from there on is what `python -m reconciler` is. On the host each run is a real
-start. The server ends when its socket does.
+For the second kernel (TEST_WARM=1), where system calls are so dear that a start takes one to two seconds, ten times per
+test, and a fork a tenth of that; and on the host for tests that are marked `many_runs`. The forked process goes into the
+world's namespaces, takes over its streams, variables and directory, and from there on is what `python -m reconciler` is.
+All other runs on the host are real starts. The server ends when its socket does.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import NoReturn
 
 from tests import inside
 
+ROOT = Path(__file__).parents[2]
 ON = bool(os.environ.get("TEST_WARM"))
 LARGEST = 1 << 17
 DESCRIPTORS = 5
@@ -70,7 +71,7 @@ def _server() -> tuple[socket.socket, int]:
     with theirs:
         theirs.set_inheritable(True)
         argv = [sys.executable, "-m", "tests.vm.warm", str(theirs.fileno())]
-        return ours, os.posix_spawn(argv[0], argv, {**os.environ, "PYTHONPATH": str(Path.cwd())})
+        return ours, os.posix_spawn(argv[0], argv, {**os.environ, "PYTHONPATH": str(ROOT)})
 
 
 # ------------------------------------------------------------------------------------------------------------ the server
