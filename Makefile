@@ -27,11 +27,11 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not kernel and not slow" -n $(JOBS)
+	$(BIN)/python -m pytest -q -m "not kernel and not slow" -n $(JOBS) --dist worksteal
 
 test: $(STAMP) tools  ## everything but the slow suites; as root it includes the kernel tests
 	@if [ "$$(id -u)" != 0 ]; then echo "make test: not root: the tests in tests/kernel need private namespaces and will be skipped"; fi
-	$(BIN)/python -m pytest -m "not slow" -n $(JOBS) --junitxml=build/host/junit.xml || code=$$?
+	$(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist worksteal --junitxml=build/host/junit.xml || code=$$?
 	$(BIN)/python -m tests.vm.proven $(RESULTS)
 	exit $${code:-0}
 

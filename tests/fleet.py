@@ -60,7 +60,7 @@ class Fleet:
     def _wire(self) -> None:
         self.switch.run("ip", "link", "add", "wire", "up", "type", "bridge", "mcast_snooping", "0")
         for name, vtep in self.vteps.items():
-            host = self._stack.enter_context(World())
+            host = self._stack.enter_context(World(many_runs=True))
             self.hosts[name] = host
             self.switch.run(
                 "ip", "link", "add", name, "up", "master", "wire",

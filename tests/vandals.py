@@ -16,6 +16,7 @@ A link of type vxlan has `vni` and `local`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -182,7 +183,7 @@ def on_world(world: World, step: Step) -> None:
             words = ("root", "handle", step["handle"], *step["tc"].split())
             world.run("tc", "qdisc", "replace", "dev", link, *words, netns=where)
         case {"delete": "netns", "name": name}:
-            world.run("ip", "netns", "del", name)
+            _delete_netns(world, name)
         case {"add": "fdb"} | {"set": "fdb"} | {"delete": "fdb"}:
             world.run("bridge", "fdb", *map(str, _fdb_words(step)))
         case {"delete": "neighbour", "link": link, "address": address}:
@@ -260,3 +261,25 @@ def _set_words(step: Step) -> list[tuple[Any, ...]]:
             case "learning", _:
                 words.append(("type", "vxlan", "learning" if value else "nolearning"))
     return words
+
+
+def _delete_netns(world: World, name: str) -> None:
+    """Returns when the other ends of what was in it are gone too: the kernel takes a namespace down in its own time."""
+    ends = [
+        (where, link["ifindex"])
+        for where in ("", *world.netns())
+        if where != name and (number := world.nsid(where, name)) is not None
+        for link in _links(world, where)
+        if link.get("link_netnsid") == number
+    ]
+    deadline = time.monotonic() + 10
+    with world.monitor() as monitor:
+        world.run("ip", "netns", "del", name)
+        while left := [end for end in ends if end[1] in {link["ifindex"] for link in _links(world, end[0])}]:
+            assert time.monotonic() < deadline, f"still there: {left}"
+            monitor.wait(0.1)
+            monitor.events()
+
+
+def _links(world: World, where: str) -> list[dict[str, Any]]:
+    return world.netns_ip(where, "link") if where else world.ip("link")  # type: ignore[no-any-return]

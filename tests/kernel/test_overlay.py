@@ -291,6 +291,7 @@ def test_a_killed_reconciler_loses_no_packet(small: Fleet, step: str) -> None:
     assert host.ping("shop.db-1", V4["db-3"], timeout=5)
 
 
+@pytest.mark.many_runs
 def test_killed_at_every_step_of_the_tables(world: World) -> None:
     """Whatever was sent when it died, the next run ends right, and finds nothing to do after that."""
     world.run("ip", "addr", "add", "192.0.2.1/32", "dev", "lo")

@@ -49,6 +49,7 @@ def test_namespace_that_is_gone_is_in_nobodys_way(world: World) -> None:
 
 @pytest.mark.needs("veth")
 @pytest.mark.timeout(300)
+@pytest.mark.many_runs
 def test_killed_at_every_step(world: World) -> None:
     """A cable of which a kill left one end without a mark is found by the other; the next run ends right."""
     for name in ("vm7", "vm8"):
