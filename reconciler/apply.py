@@ -123,11 +123,12 @@ class Result:
 def scope_of(desired: Desired, claims: Mapping[Key, Value], *, foreign: bool = False) -> Scope:
     """What to look at to plan `desired`."""
     given = {r.key[1] for r in desired.requirements if r.key[0] == "netns"}
-    given |= {d.object.netns for d in desired.objects.values() if isinstance(d.object, Route)}
+    given |= {d.object.netns for d in desired.others.values() if isinstance(d.object, Route)}
     given |= {key[1] for key in claims if key[1].startswith(("/", "pid:"))}
-    sysctls = {key for key, d in desired.objects.items() if isinstance(d.object, Sysctl)}
+    sysctls = {key for key, d in desired.others.items() if isinstance(d.object, Sysctl)}
     sysctls |= {key for key in claims if key[0] == "sysctl"}
-    return Scope(desired.topology, frozenset(given), frozenset(sysctls), frozenset(claims), foreign)
+    kept = frozenset(claims)
+    return Scope(desired.topology, frozenset(given), frozenset(sysctls), kept, foreign, desired.entries)
 
 
 def apply(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 
 from . import order
 from .comparison import Difference, attributes, compare
@@ -83,21 +84,29 @@ class _Planner:
         self.updates: dict[Key, Change] = {}
         self.creates: dict[Key, Change] = {}
         self.unchanged: set[Key] = set()
+        self.recognised, self.apart = _recognised(desired, observed)
         self.foreign_names = {
             (found.object.netns, name): found.object.name
-            for found in observed.objects.values()
+            for found in self.apart.values()
             if isinstance(found.object, Link) and not found.ours
             for name in (found.object.name, *(found.object.altnames or ()))
         }
-        self.tenants = Tenants(observed.objects.values())
-        self.lost = Lost({key: found.object for key, found in observed.objects.items()})
+        self.tenants = Tenants(self.apart.values())
+
+    @cached_property
+    def lost(self) -> Lost:
+        """What goes along with what is deleted; only made where something is."""
+        return Lost({key: found.object for key, found in self.observed.objects.items()})
 
     # -- the declared side -------------------------------------------------------------------------------------
 
     def compare_declared(self) -> None:
         for requirement in self.desired.requirements:
             self.check_requirement(requirement)
-        for key, declared in self.desired.objects.items():
+        all_are = self.recognised is self.desired.entries.by_key
+        for key, declared in (self.desired.others if all_are else self.desired.objects).items():
+            if key in self.recognised:
+                continue
             found = self.observed.objects.get(key)
             if declared.yields and found is not None and not found.ours:
                 self.stand_in(key, declared, found.object)
@@ -287,11 +296,12 @@ class _Planner:
     def remove_undeclared(self) -> None:
         candidates = [
             (key, found)
-            for key, found in self.observed.objects.items()
+            for key, found in self.apart.items()
             if found.ours and key not in self.desired.objects and not isinstance(found.object, Sysctl | Port)
         ]
         candidates.sort(key=lambda item: (order.removal(item[1].object), item[0]))
-        self.lost.delete(self.deletes)
+        if candidates:
+            self.lost.delete(self.deletes)
         for key, found in candidates:
             # A link's host end is always removed by name, also when its namespace goes: the kernel cleans up
             # namespaces later, and a name that is still taken would be in the way of the next apply.
@@ -338,6 +348,8 @@ class _Planner:
 
     def settle(self) -> None:
         """Re-create what shall stay and is lost through a deletion, until nothing more is lost."""
+        if not self.deletes:
+            return
         self.lost.delete(self.deletes)
         for key in _in_order(self.lost.gone, self.desired):
             if key in self.creates:
@@ -393,14 +405,16 @@ class _Planner:
             self.desired.topology,
             tuple(self.with_interrupts(change) for change in changes),
             tuple(self.conflicts),
-            tuple(found.object for found in self.observed.objects.values() if self.is_notable(found)),
-            len(self.unchanged),
+            tuple(found.object for found in self.apart.values() if self.is_notable(found)),
+            len(self.unchanged) + len(self.recognised) - len(self.recognised.keys() & self.creates.keys()),
             tuple(replace(one, held=tuple(sorted(held.get(one.key, ())))) for one in self.pending),
             frozenset(change.key for change, _ in withheld),
         )
 
     def effective(self, deletes: list[Change]) -> list[Change]:
         """Without what is gone by then because an earlier one takes it along."""
+        if not deletes:
+            return []
         lost = Lost(self.lost.objects)
         kept = []
         for change in deletes:
@@ -455,6 +469,14 @@ class _Planner:
     def is_ours(self, key: Key) -> bool:
         found = self.observed.objects.get(key)
         return found is not None and found.ours
+
+
+def _recognised(desired: Desired, observed: Observed) -> tuple[Mapping[Key, Declared], Mapping[Key, Found]]:
+    """What is known to be as declared, and all else that was found. A look that was made for other files knows nothing."""
+    known = observed.as_declared
+    if known is desired.entries.by_key or all(desired.objects.get(k) is each for k, each in known.items()):
+        return known, observed.apart
+    return {}, observed.objects
 
 
 def _in_order(keys: Iterable[Key], desired: Desired) -> list[Key]:

@@ -2,15 +2,18 @@
 
 Both are maps from an object's key to the object with its context. The desired side says where in the files each
 object comes from; the observed side says whose it is. Nothing here knows how either side was obtained.
+
+A tunnel has ten thousands of entries, and mostly all of them are as declared. So whoever looks may say just that of an
+entry, instead of describing it once more: `Held` makes the description for who asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from .errors import Mark
-from .objects import KernelObject, Key
+from .objects import IN_BRIDGE, FdbEntry, KernelObject, Key, Neighbour
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,20 @@ class Here:
     vtep: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Entries:
+    """Declared entries of tunnels by key. The same only as itself: what is derived from ten thousand can be kept."""
+
+    by_key: Mapping[Key, Declared] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Desired:
     """Everything a topology declares, in declaration order, parents before children.
 
     `here` says for which host that is; None for a topology of one machine. `protected` are addresses of networks and
-    sandboxes that are not to be deleted or replaced by the way.
+    sandboxes that are not to be deleted or replaced by the way. `entries` are those of the objects that a tunnel has
+    ten thousands of, `others` all else.
     """
 
     topology: str
@@ -63,6 +74,18 @@ class Desired:
     requirements: tuple[Requirement, ...] = ()
     here: Here | None = None
     protected: frozenset[str] = frozenset()
+    entries: Entries = field(init=False, repr=False, compare=False)
+    others: Mapping[Key, Declared] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        entries = {key: declared for key, declared in self.objects.items() if _is_entry(key)}
+        others = {key: declared for key, declared in self.objects.items() if key not in entries}
+        object.__setattr__(self, "entries", Entries(entries))
+        object.__setattr__(self, "others", others)
+
+
+def _is_entry(key: Key) -> bool:
+    return key[0] in (FdbEntry.kind_name, Neighbour.kind_name) and key[-1] != IN_BRIDGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +95,31 @@ class Found:
     object: KernelObject
     ours: bool
     origin: str | None = None
+
+
+class Held(Mapping[Key, Found]):
+    """What was found, as one map. `as_declared` are ours and exactly what is declared, and `apart` is all the rest."""
+
+    __slots__ = ("apart", "as_declared")
+
+    def __init__(self, apart: Mapping[Key, Found], as_declared: Mapping[Key, Declared]) -> None:
+        self.apart, self.as_declared = apart, as_declared
+
+    def __getitem__(self, key: Key) -> Found:
+        if (found := self.apart.get(key)) is not None:
+            return found
+        declared = self.as_declared[key]
+        return Found(declared.object, ours=True, origin=declared.origin)
+
+    def __iter__(self) -> Iterator[Key]:
+        yield from self.apart
+        yield from self.as_declared
+
+    def __len__(self) -> int:
+        return len(self.apart) + len(self.as_declared)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.apart or key in self.as_declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +139,24 @@ class Observed:
     same: Mapping[str, str] = field(default_factory=dict)
     unknown: frozenset[str] = frozenset()
 
+    @property
+    def apart(self) -> Mapping[Key, Found]:
+        """Those of the objects of which it is not known yet that they are as declared."""
+        return self.objects.apart if isinstance(self.objects, Held) else self.objects
+
+    @property
+    def as_declared(self) -> Mapping[Key, Declared]:
+        """Those of the objects that are ours and exactly what is declared."""
+        return self.objects.as_declared if isinstance(self.objects, Held) else {}
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What to look at: the topology whose marks count, further namespaces by reference, and parameters by key.
 
     `claims` are keys of addresses and routes that this topology put on things that are not its own. `foreign` asks
-    for all named namespaces and for everything in them, not only for what a plan can need.
+    for all named namespaces and for everything in them, not only for what a plan can need. `entries` are what is
+    declared of those that there are ten thousands of: of one that is exactly so it is enough to say that.
     """
 
     topology: str
@@ -105,3 +164,4 @@ class Scope:
     sysctls: frozenset[Key] = frozenset()
     claims: frozenset[Key] = frozenset()
     foreign: bool = False
+    entries: Entries = field(default_factory=Entries, repr=False, compare=False)

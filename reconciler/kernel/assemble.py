@@ -31,7 +31,7 @@ from ..objects import (
     Sysctl,
     Veth,
 )
-from ..sides import Found, Observed, Scope
+from ..sides import Declared, Found, Held, Observed, Scope
 from . import decode, kinds, subnets, wire
 from .qdisc import QdiscRecord
 
@@ -52,7 +52,7 @@ class Entry(NamedTuple):
 class Tables:
     """What the dumps of one namespace returned. `behind`: for links that lead out of it, what is at the other side.
 
-    `entries` are those of our VXLAN devices.
+    `entries` are those of our VXLAN devices, but for what is `as_declared`.
     """
 
     netns: str
@@ -64,6 +64,7 @@ class Tables:
     details: list[KernelObject] = field(default_factory=list)
     behind: dict[int, decode.LinkRecord] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
+    as_declared: Mapping[Key, Declared] = field(default_factory=dict)
 
     def loopback(self) -> decode.LinkRecord | None:
         """The record of the loopback device."""
@@ -116,7 +117,8 @@ class _Assembly:
                 self.add(entry, ours=ours, origin=origin)
             for obj in table.details:
                 self.add(obj, ours=False)
-        return Observed(self.objects, self.unready)
+        as_declared = self.tables[HOST].as_declared if HOST in self.tables else {}
+        return Observed(Held(self.objects, as_declared) if as_declared else self.objects, self.unready)
 
     def add(self, obj: KernelObject, *, ours: bool, origin: str | None = None) -> None:
         self.objects.setdefault(obj.key, Found(obj, ours, origin))

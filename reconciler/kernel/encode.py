@@ -7,8 +7,7 @@ further messages of the same batch; the order inside one message is the kernel's
 
 from __future__ import annotations
 
-from functools import lru_cache
-from socket import AF_BRIDGE, AF_INET, AF_INET6, AF_UNSPEC, inet_pton
+from socket import AF_INET, AF_INET6, AF_UNSPEC, inet_pton
 from typing import Protocol
 
 from .. import marks
@@ -29,10 +28,9 @@ from ..objects import (
     Veth,
     Vlan,
     Vxlan,
-    goes_to_several,
 )
 from ..plan import Action, Change
-from . import linkinfo, qdisc, subnets, wire
+from . import entries, linkinfo, qdisc, subnets, wire
 from .netlink import Message
 
 _ROUTE_NUMBERS = {word: number for number, word in wire.ROUTE_TYPES.items()}
@@ -40,8 +38,6 @@ _MINIMUM_MTU = 68
 _ANY_FAMILY = bytes(4)
 _OF_KIND = {"stp", "ageing_time", "forward_delay", "mode", "flag", "sources", "learning", "local"}
 _OF_PORT = {"isolated", "hairpin", "learn", "flood"}
-_LLADDR_HEADER = wire.ATTRIBUTE.pack(10, wire.NDA_LLADDR)
-_OUR_PROTOCOL = wire.u8(wire.NDA_PROTOCOL, marks.PROTOCOL)
 _ADDRGEN = {"eui64": 0, "none": 1, "stable_secret": 2, "random": 3}
 
 
@@ -64,10 +60,10 @@ class Lookup(Protocol):
 def messages(change: Change, lookup: Lookup) -> list[Message]:
     """The messages that carry out `change`, to be sent together and in order."""
     match change.action, change.object:
-        case action, FdbEntry() as entry:  # first, because there are ten thousands of these two
-            return [_forwarding(entry, action, lookup)]
-        case action, Neighbour() as neighbour:
-            return [_neighbour(neighbour, action, lookup)]
+        case action, (
+            FdbEntry() | Neighbour()
+        ) as entry:  # first, because there are ten thousands of these two
+            return [entries.message(entry, lookup.index(entry.link), delete=action is Action.DELETE)]
         case Action.CREATE, Link() as link:
             return _create_link(link, lookup)
         case Action.UPDATE, Link() as link:
@@ -305,39 +301,3 @@ def _qdisc(held: Qdisc, action: Action, index: int) -> Message:
             return qdisc.change(held, index, 0)
         case Action.DELETE:
             return qdisc.delete(held, index)
-
-
-def _forwarding(entry: FdbEntry, action: Action, lookup: Lookup) -> Message:
-    """Not exclusively: one that was learned in the same place is no obstacle."""
-    if entry.of_bridge:
-        state, flags = wire.NUD_NOARP, wire.NTF_MASTER | (wire.NTF_STICKY if entry.sticky else 0)
-    else:
-        state, flags = wire.NUD_NOARP | wire.NUD_PERMANENT, wire.NTF_SELF
-    body = wire.NDMSG.pack(AF_BRIDGE, lookup.index(entry.link), state, flags, 0) + _lladdr(entry.mac)
-    several = goes_to_several(entry.mac)
-    if entry.dst is not None and (several or action is not Action.DELETE):
-        body += _destination(entry.dst)
-    if action is Action.DELETE:
-        return Message(wire.RTM_DELNEIGH, 0, body)
-    return Message(
-        wire.RTM_NEWNEIGH, wire.NLM_F_CREATE | (wire.NLM_F_APPEND if several else wire.NLM_F_REPLACE), body
-    )
-
-
-def _neighbour(neighbour: Neighbour, action: Action, lookup: Lookup) -> Message:
-    family = AF_INET6 if ":" in neighbour.address else AF_INET
-    header = wire.NDMSG.pack(family, lookup.index(neighbour.link), wire.NUD_PERMANENT, 0, 0)
-    body = header + wire.attribute(wire.NDA_DST, inet_pton(family, neighbour.address))
-    if action is Action.DELETE:
-        return Message(wire.RTM_DELNEIGH, 0, body)
-    body += _lladdr(neighbour.mac or "") + _OUR_PROTOCOL
-    return Message(wire.RTM_NEWNEIGH, wire.NLM_F_CREATE | wire.NLM_F_REPLACE, body)
-
-
-def _lladdr(mac: str) -> bytes:
-    return _LLADDR_HEADER + bytes.fromhex(mac.replace(":", "")) + b"\0\0"
-
-
-@lru_cache(4096)
-def _destination(address: str) -> bytes:
-    return wire.attribute(wire.NDA_DST, inet_pton(AF_INET6 if ":" in address else AF_INET, address))

@@ -15,7 +15,7 @@ import errno as errno_names
 import os
 import socket
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -72,6 +72,18 @@ class Reply(NamedTuple):
     buffer: bytes
     start: int
     end: int
+
+
+class Run(NamedTuple):
+    """Messages of one dump, one behind the other, that begin alike: `size` bytes each, their header included."""
+
+    buffer: bytes
+    size: int
+
+    @property
+    def replies(self) -> Iterator[Reply]:
+        """The messages one by one."""
+        return _replies(self.buffer, 0)
 
 
 class Socket:
@@ -152,18 +164,30 @@ class Socket:
 
         Raises KernelError for an error in the dump's end message, and when it is torn again and again (EAGAIN).
         """
+        return self.dump_runs(kind, body, 0)[1]
+
+    def dump_runs(self, kind: int, body: bytes, alike: int) -> tuple[list[Run], list[Reply]]:
+        """The same, without taking apart what is alike: ten thousand entries of a table are a few runs, and a rest.
+
+        `alike`: in how many bytes behind the header, too; 0 for a dump without runs.
+        """
         for _ in range(_DUMP_TRIES):
-            replies = self._dump_once(kind, body)
-            if replies is not None:
-                return replies
+            found = self._dump_once(kind, body, alike)
+            if found is not None:
+                return found
         raise KernelError("the kernel's tables change faster than they can be read", errno=errno_names.EAGAIN)
 
-    def _dump_once(self, kind: int, body: bytes) -> list[Reply] | None:
+    def _dump_once(self, kind: int, body: bytes, alike: int) -> tuple[list[Run], list[Reply]] | None:
         self._send([Message(kind, wire.NLM_F_DUMP, body)], ack_last=False)
+        runs: list[Run] = []
         replies: list[Reply] = []
         torn = False
         while True:
-            for reply in self._receive():
+            buffer, start = self._receive_bytes(), 0
+            if alike and (run := _run(buffer, self._sequence, alike)) is not None:
+                runs.append(run)
+                start = len(run.buffer)
+            for reply in _replies(buffer, start):
                 if reply.sequence != self._sequence:
                     continue
                 torn = torn or bool(reply.flags & wire.NLM_F_DUMP_INTR)
@@ -171,7 +195,7 @@ class Socket:
                     failure = _failure(reply)
                     if failure is not None:
                         raise KernelError(f"reading the kernel's tables: {failure}", errno=failure.errno)
-                    return None if torn else replies
+                    return None if torn else (runs, replies)
                 replies.append(reply)
 
     def _send(self, messages: Sequence[Message], *, ack_last: bool) -> None:
@@ -188,22 +212,43 @@ class Socket:
         except OSError as error:
             raise KernelError(f"sending to the kernel: {error.strerror}", errno=error.errno or 0) from error
 
-    def _receive(self) -> Iterable[Reply]:
+    def _receive(self) -> Iterator[Reply]:
+        return _replies(self._receive_bytes(), 0)
+
+    def _receive_bytes(self) -> bytes:
         try:
-            buffer = self._socket.recv(_RECEIVE)
+            return self._socket.recv(_RECEIVE)
         except (TimeoutError, BlockingIOError) as error:
             raise DeadlineExceeded(f"the kernel did not answer within {_TIMEOUT} s") from error
         except OSError as error:
             raise KernelError(
                 f"receiving from the kernel: {error.strerror}", errno=error.errno or 0
             ) from error
-        start = 0
-        while start + 16 <= len(buffer):
-            length, kind, flags, sequence, _ = wire.HEADER.unpack_from(buffer, start)
-            if length < 16 or start + length > len(buffer):
-                return
-            yield Reply(kind, flags, sequence, buffer, start + 16, start + length)
-            start += (length + 3) & ~3
+
+
+def _replies(buffer: bytes, start: int) -> Iterator[Reply]:
+    """The messages in `buffer` from `start` on."""
+    while start + 16 <= len(buffer):
+        length, kind, flags, sequence, _ = wire.HEADER.unpack_from(buffer, start)
+        if length < 16 or start + length > len(buffer):
+            return
+        yield Reply(kind, flags, sequence, buffer, start + 16, start + length)
+        start += (length + 3) & ~3
+
+
+def _run(buffer: bytes, sequence: int, alike: int) -> Run | None:
+    """The messages at the start of `buffer` if they begin alike, all that there is room for at the size of the first."""
+    size, kind, flags, number, _ = wire.HEADER.unpack_from(buffer)
+    count = len(buffer) // size if size else 0
+    if count < 2 or size & 3 or size < 16 + alike or number != sequence:
+        return None
+    if flags & wire.NLM_F_DUMP_INTR or kind < wire.NLMSG_MIN_TYPE:
+        return None
+    end = count * size
+    # Column by column, because a slice with a step is made in C: a dozen times the speed of looking at each header.
+    if all(buffer[at:end:size].count(buffer[at]) == count for at in range(16 + alike)):
+        return Run(buffer[:end], size)
+    return None
 
 
 def _enlarge(sock: socket.socket) -> None:

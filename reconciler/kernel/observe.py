@@ -250,8 +250,8 @@ def _read(
         known = {record.index: record.name for record in links}
         more = details.read(name, sock, known) if scope.foreign else []
         behind = _behind(sock, links, host)
-        entries = tunnels.read(sock, scope.topology, links) if name == HOST else []
-    return Tables(name, links, addresses, routes, qdiscs, values, more, behind, entries)
+        entries, as_declared = tunnels.read(sock, scope, links) if name == HOST else ([], {})
+    return Tables(name, links, addresses, routes, qdiscs, values, more, behind, entries, as_declared)
 
 
 def _reread(table: Tables, indexes: Collection[int], scope: Scope, paths: Iterable[str]) -> Tables:
@@ -268,7 +268,7 @@ def _reread(table: Tables, indexes: Collection[int], scope: Scope, paths: Iterab
                 addresses += [decode.address(reply) for reply in sock.dump(wire.RTM_GETADDR, body)]
         routes = _routes_in(HOST, sock, scope, addresses)
         qdiscs = _qdiscs(sock) if scope.foreign or any(_is_shaped(each) for each in links) else []
-        entries = tunnels.read(sock, scope.topology, links)
+        entries, as_declared = tunnels.read(sock, scope, links)
     links.sort(key=lambda record: record.index)
     values = {path: held for path in paths if (held := sysctl.read(path)) is not None}
     return replace(
@@ -279,6 +279,7 @@ def _reread(table: Tables, indexes: Collection[int], scope: Scope, paths: Iterab
         qdiscs=qdiscs,
         sysctls=values,
         entries=entries,
+        as_declared=as_declared,
     )
 
 

@@ -3,42 +3,59 @@
 Only devices with our mark are asked, and the ports of the bridges that they are plugged into, each by its number, so a
 host without an overlay pays nothing and the kernel filters. What is static on a device of ours is ours, because nobody
 else has business there; what another daemon has learned (extern_learn) is foreign, and what the kernel has learned by
-itself is nobody's and left out. Ten thousand entries are usual, so this decodes by hand what `decode` does by table.
+itself is nobody's and left out.
+
+Ten thousand entries are usual, and next to all of them are as declared. What the kernel says of one that is can be told
+beforehand, byte by byte, so those are recognised without being taken apart. That is all that is concluded from bytes:
+whatever else there is, one that says the same in other words included, goes the way of every object.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
+from operator import itemgetter
 from socket import AF_BRIDGE, AF_INET, AF_INET6, inet_ntop
+from struct import Struct
 
 from .. import marks
-from ..objects import HOST, FdbEntry, Neighbour
+from ..objects import HOST, FdbEntry, Key, Neighbour
+from ..sides import Declared, Scope
 from . import wire
 from .assemble import Entry
 from .decode import LinkRecord
-from .netlink import Reply, Socket
+from .entries import Table, expected, told
+from .netlink import Reply, Run, Socket
 
 _STATIC = wire.NUD_PERMANENT | wire.NUD_NOARP
 _HEADER = wire.NDMSG.size
+_FIRST = itemgetter(0)
 
 
-def read(sock: Socket, topology: str, links: Iterable[LinkRecord]) -> list[Entry]:
-    """The entries on the VXLAN devices of `topology`, and in their bridges on ports of its own."""
+def read(
+    sock: Socket, scope: Scope, links: Iterable[LinkRecord]
+) -> tuple[list[Entry], Mapping[Key, Declared]]:
+    """The entries on the VXLAN devices of a topology, and in their bridges on ports of its own; and, instead of being
+    among them, those that are exactly as the scope says that they are declared.
+    """
     links = list(links)
     found: list[Entry] = []
+    recognised: list[Collection[Key]] = []
     bridges: set[int | None] = set()
     for record in links:
-        if record.kind == "vxlan" and (origin := _origin(record, topology)) is not None:
-            found += _forwarding(sock, record, origin)
-            found += _neighbours(sock, record, origin)
+        if record.kind == "vxlan" and (origin := _origin(record, scope.topology)) is not None:
+            for family in (AF_BRIDGE, AF_INET, AF_INET6):
+                wanted = expected(scope.entries).get(Table(record.name, origin, family), {})
+                keys, replies = _dump(sock, family, record.index, wanted)
+                recognised.append(keys)
+                found += _decoded(replies, family, record, origin)
             bridges.add(record.master or -1)
     for record in links:
         # Where the tunnel is gone, a port that gets nothing unknown tells that it is one of such a bridge.
         is_port = record.kind != "vxlan" and (record.master in bridges or record.flood is False)
-        if is_port and (origin := _origin(record, topology)) is not None:
-            found += _forwarding(sock, record, origin)
-    return found
+        if is_port and (origin := _origin(record, scope.topology)) is not None:
+            found += _decoded(_dump(sock, AF_BRIDGE, record.index, {})[1], AF_BRIDGE, record, origin)
+    return found, _as_declared(scope.entries.by_key, recognised)
 
 
 def _origin(record: LinkRecord, topology: str) -> str | None:
@@ -46,38 +63,89 @@ def _origin(record: LinkRecord, topology: str) -> str | None:
     return owner.origin if owner is not None and owner.topology == topology else None
 
 
-def _forwarding(sock: Socket, record: LinkRecord, origin: str) -> Iterator[Entry]:
-    """A device's own entries if it is a VXLAN device, else what its bridge has for it."""
-    of_bridge, name = record.kind != "vxlan", record.name
-    for reply in sock.dump(wire.RTM_GETNEIGH, wire.NDMSG.pack(AF_BRIDGE, record.index, 0, 0, 0)):
+def _as_declared(
+    entries: Mapping[Key, Declared], recognised: list[Collection[Key]]
+) -> Mapping[Key, Declared]:
+    """Mostly it is all of them, and then they are not gone through."""
+    if sum(map(len, recognised)) == len(entries):
+        return entries
+    return {key: entries[key] for keys in recognised for key in keys}
+
+
+def _dump(
+    sock: Socket, family: int, index: int, wanted: Mapping[bytes, Key]
+) -> tuple[Collection[Key], Iterable[Reply]]:
+    """What is in a table of one link: the keys of what is as wanted, and what was said of all else."""
+    if family == AF_BRIDGE:
+        body = wire.NDMSG.pack(AF_BRIDGE, index, 0, 0, 0)
+    else:
+        body = wire.NDMSG.pack(family, 0, 0, 0, 0) + wire.u32(wire.NDA_IFINDEX, index)
+    if not wanted:
+        return (), sock.dump(wire.RTM_GETNEIGH, body)
+    runs, rest = sock.dump_runs(wire.RTM_GETNEIGH, body, alike=_HEADER)
+    begin, size = told(family, index), len(next(iter(wanted)))
+    seen: set[bytes] = set()
+    known: list[Run] = []
+    for run in runs:
+        if run.size >= 16 + _HEADER + size and run.buffer.startswith(begin, 16):
+            seen.update(map(_FIRST, _pieces(run, size)))
+            known.append(run)
+        else:
+            rest += run.replies
+    strange: list[Reply] = []
+    for reply in rest:
+        if (piece := _piece(reply, size)) in wanted and reply.buffer.startswith(begin, reply.start):
+            seen.add(piece)
+        else:
+            strange.append(reply)
+    if len(seen) == len(wanted) and wanted.keys() >= seen:
+        return wanted.values(), strange
+    unknown = seen - wanted.keys()
+    strange += (reply for run in known for reply in run.replies if _piece(reply, size) in unknown)
+    return [wanted[piece] for piece in seen - unknown], strange
+
+
+def _piece(reply: Reply, size: int) -> bytes:
+    """The first attributes of a message, as many as have that size."""
+    start = reply.start + _HEADER
+    return reply.buffer[start : min(start + size, reply.end)]
+
+
+def _pieces(run: Run, size: int) -> Iterator[tuple[bytes]]:
+    """The same of each message of a run."""
+    before = 16 + _HEADER
+    return Struct(f"{before}x{size}s{run.size - before - size}x").iter_unpack(run.buffer)
+
+
+def _decoded(replies: Iterable[Reply], family: int, record: LinkRecord, origin: str) -> Iterator[Entry]:
+    of_bridge = record.kind != "vxlan"
+    for reply in replies:
         _, index, state, flags, _ = wire.NDMSG.unpack_from(reply.buffer, reply.start)
-        if index != record.index or not state & _STATIC:
+        if index != record.index:
             continue
         mac, address, in_bridge = _parts(reply)
-        if in_bridge is not of_bridge or (of_bridge and state & wire.NUD_PERMANENT):
-            continue  # the permanent ones of a bridge are its ports' own addresses
-        entry = FdbEntry(
-            netns=HOST,
-            link=name,
-            mac=mac,
-            of_bridge=of_bridge,
-            dst=_text(address) if address else None,
-            sticky=bool(flags & wire.NTF_STICKY) if of_bridge else None,
-        )
-        yield Entry(entry, not flags & wire.NTF_EXT_LEARNED, origin)
-
-
-def _neighbours(sock: Socket, record: LinkRecord, origin: str) -> Iterator[Entry]:
-    for family in (AF_INET, AF_INET6):
-        body = wire.NDMSG.pack(family, 0, 0, 0, 0) + wire.u32(wire.NDA_IFINDEX, record.index)
-        for reply in sock.dump(wire.RTM_GETNEIGH, body):
-            _, index, state, flags, _ = wire.NDMSG.unpack_from(reply.buffer, reply.start)
-            if index != record.index or not state & wire.NUD_PERMANENT:
+        obj: FdbEntry | Neighbour
+        if family != AF_BRIDGE:
+            if not state & wire.NUD_PERMANENT or not address:
                 continue
-            mac, address, _ = _parts(reply)
-            if address:
-                entry = Neighbour(netns=HOST, link=record.name, address=inet_ntop(family, address), mac=mac)
-                yield Entry(entry, not flags & wire.NTF_EXT_LEARNED, origin)
+            obj = Neighbour(netns=HOST, link=record.name, address=inet_ntop(family, address), mac=mac)
+        else:
+            # The permanent ones of a bridge are its ports' own addresses.
+            if (
+                not state & _STATIC
+                or in_bridge is not of_bridge
+                or (of_bridge and state & wire.NUD_PERMANENT)
+            ):
+                continue
+            obj = FdbEntry(
+                netns=HOST,
+                link=record.name,
+                mac=mac,
+                of_bridge=of_bridge,
+                dst=_text(address) if address else None,
+                sticky=bool(flags & wire.NTF_STICKY) if of_bridge else None,
+            )
+        yield Entry(obj, not flags & wire.NTF_EXT_LEARNED, origin)
 
 
 def _parts(reply: Reply) -> tuple[str, bytes, bool]:

@@ -119,6 +119,39 @@ def test_the_kernels_own_words_at_the_end_of_a_dump() -> None:
         sock.dump(wire.RTM_GETLINK, b"")
 
 
+def together(*parts: object) -> object:
+    """Several messages in one answer."""
+    return lambda sequence: b"".join(part(sequence) for part in parts)  # type: ignore[operator]
+
+
+def test_what_begins_alike_is_a_run() -> None:
+    """Up to the first message that is other in size or in its first bytes, and only as a whole answer but for the end."""
+    alike = together(item(b"same one"), item(b"same two"))
+    other, longer = item(b"else one"), item(b"same, but longer")
+    sock, _ = scripted(alike, together(alike, other), together(longer, alike), together(alike, done()))
+    runs, rest = sock.dump_runs(wire.RTM_GETLINK, b"", alike=4)
+    assert [payloads([*run.replies]) for run in runs] == [[b"same one", b"same two"]] * 2
+    assert payloads(rest) == [
+        b"same one",
+        b"same two",
+        b"else one",
+        b"same, but longer",
+        b"same one",
+        b"same two",
+    ]
+
+
+@pytest.mark.parametrize("where", ["all", "first"])
+def test_a_torn_run_is_asked_for_again(where: str) -> None:
+    """Messages that are alike in being torn are no run either."""
+    torn = wire.NLM_F_DUMP_INTR
+    broken = together(item(b"torn", torn), item(b"torn", torn if where == "all" else 0))
+    sock, script = scripted(broken, done(), together(item(b"all good"), item(b"all good"), done()))
+    runs, rest = sock.dump_runs(wire.RTM_GETLINK, b"", alike=4)
+    assert ([payloads([*run.replies]) for run in runs], rest) == ([[b"all good"] * 2], [])
+    assert len(script.sent) == 2
+
+
 def test_errors_are_given_to_their_messages() -> None:
     """Only the last is acknowledged; the others are heard of when they fail, with the kernel's words."""
     sock, _ = scripted(
