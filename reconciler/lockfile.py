@@ -22,6 +22,7 @@ from .errors import Diagnostic, Mark, TopologyError
 from .load import expand, source
 from .load.expand import Expanded
 from .load.files import LOCK_SUFFIX, MAX_FILE_BYTES, STDIN, too_large
+from .load.layers import known_as
 from .load.tree import Map, Seq
 from .model import Leases, Topology
 from .options import OverlayOptions
@@ -76,13 +77,14 @@ class Difference(NamedTuple):
     after: tuple[str, ...]
 
 
-def load(paths: Sequence[str], overrides: Sequence[str] = ()) -> Locked:
+def load(paths: Sequence[str], overrides: Sequence[str] = (), within: str | None = None) -> Locked:
     """The topology that files declare and its lock file. Raises TopologyError for mistakes in either.
 
-    Mistakes of meaning in the files are among them only beside others: they are for `resolve` to find.
+    Mistakes of meaning in the files are among them only beside others: they are for `resolve` to find. `within` is as
+    `layers.read` has it.
     """
     paths = tuple(paths) or source.default_paths()
-    expanded = expand.read(paths, overrides)
+    expanded = expand.read(paths, overrides, within)
     if expanded.mistakes:
         refuse(expanded)
     arguments = " ".join((*(f"-f {path}" for path in (*paths, *overrides)),) if overrides else paths)
@@ -92,7 +94,8 @@ def load(paths: Sequence[str], overrides: Sequence[str] = ()) -> Locked:
     _refuse_outside(path)
     content = source.read_bytes(path)
     lock = parse(source.parse(content, path), expanded.name)
-    digest = sha256(f"{expanded.digest}:{path}:".encode("utf-8", "surrogateescape") + content).hexdigest()
+    known = known_as(path, within)
+    digest = sha256(f"{expanded.digest}:{known}:".encode("utf-8", "surrogateescape") + content).hexdigest()
     expanded = replace(expanded, files=(*expanded.files, path), digest=digest)
     return Locked(expanded, lock, path, content.decode(), arguments)
 

@@ -62,13 +62,15 @@ def load(
     anywhere: bool = False,
     empty: bool = False,
     policies: Sequence[Policy] = (),
+    within: str | None = None,
 ) -> Loaded:
     """Read, check and compile. Raises TopologyError with every mistake, Forbidden for what a policy does not allow.
 
     `host` is what the command line says of this host. `anywhere` asks for the whole topology, whichever host this is.
-    `empty` is for an empty kernel: neither what this host routes nor what was dealt on it counts.
+    `empty` is for an empty kernel: neither what this host routes nor what was dealt on it counts. `within` is the directory
+    that no file leads out of, for files that somebody else wrote.
     """
-    locked = lockfile.load(paths, overrides)
+    locked = lockfile.load(paths, overrides, within)
     expanded = locked.expanded
     store = Store(state_dir, expanded.name)
     taken: Sequence[IPNetwork] = ()

@@ -10,10 +10,13 @@ import os
 from contextlib import suppress
 
 
-def replace(path: str, content: bytes, mode: int, *, folder: int | None = None) -> None:
+def replace(
+    path: str, content: bytes, mode: int, *, folder: int | None = None, lasting: bool = False
+) -> None:
     """Put `content` in place of what is at `path`; a link there is replaced, not followed. Raises OSError.
 
-    `mode` is subject to the umask. `folder` is an open directory that `path` is relative to.
+    `mode` is subject to the umask. `folder` is an open directory that `path` is relative to. What is `lasting` is on the
+    disk before it takes the place of what was there.
     """
     temporary = os.path.join(os.path.dirname(path), f".reconciler-{os.urandom(8).hex()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -21,6 +24,9 @@ def replace(path: str, content: bytes, mode: int, *, folder: int | None = None) 
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with suppress(OSError):

@@ -133,14 +133,14 @@ def load(paths: Sequence[str], overrides: Sequence[str] = ()) -> Expanded:
     return expanded
 
 
-def read(paths: Sequence[str], overrides: Sequence[str] = ()) -> Expanded:
+def read(paths: Sequence[str], overrides: Sequence[str] = (), within: str | None = None) -> Expanded:
     """As `load`, but with mistakes of form in `mistakes` and cut out of the tree, so that the rest can be judged.
 
     Raises TopologyError where nothing can be judged: a file is missing or is no YAML, and what it would have declared
-    cannot be told, or there are more mistakes than were looked for.
+    cannot be told, or there are more mistakes than were looked for. `within` is as `layers.read` has it.
     """
     with paused_gc():
-        sources = layers.read(paths or default_paths(), overrides)
+        sources = layers.read(paths or default_paths(), overrides, within)
         checked = salvage.check(sources.layers, sources.drafts)
         if sources.mistakes or not checked.is_whole:
             raise TopologyError([*sources.mistakes, *checked.mistakes])

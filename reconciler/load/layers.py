@@ -44,9 +44,14 @@ class Sources:
     drafts: Mapping[str, Draft] = field(default_factory=dict)
 
 
-def read(paths: Sequence[str], overrides: Sequence[str] = ()) -> Sources:
-    """Every file of the topology. Raises UsageError when a named path names nothing."""
-    reader = _Reader([*(_root(path) for path in (*paths, *overrides)), os.path.realpath(".")])
+def read(paths: Sequence[str], overrides: Sequence[str] = (), within: str | None = None) -> Sources:
+    """Every file of the topology. Raises UsageError when a named path names nothing.
+
+    `within` is the one directory that nothing leads out of; names count from there in the digest, so that it is the same
+    for the same files elsewhere.
+    """
+    named = [*(_root(path) for path in (*paths, *overrides)), os.path.realpath(".")]
+    reader = _Reader(named if within is None else [os.path.realpath(within)], within)
     layers = [reader.layer(source.collect(paths))]
     layers += [reader.layer(source.collect([path])) for path in overrides]
     return Sources(
@@ -56,6 +61,11 @@ def read(paths: Sequence[str], overrides: Sequence[str] = ()) -> Sources:
         tuple(reader.mistakes),
         reader.drafts,
     )
+
+
+def known_as(name: str, within: str | None) -> str:
+    """A file's name in a digest."""
+    return name if within is None else os.path.relpath(name, within)
 
 
 def _root(path: str) -> str:
@@ -69,6 +79,7 @@ class _Reader:
     """The books of one `read`: what was read, how much, and from where more may come."""
 
     roots: list[str]
+    within: str | None
     files: list[str] = field(default_factory=list)
     mistakes: list[Diagnostic] = field(default_factory=list)
     drafts: dict[str, Draft] = field(default_factory=dict)
@@ -104,7 +115,8 @@ class _Reader:
                 message = f"the files of the topology have more than {limit} MiB together"
                 raise TopologyError([*self.mistakes, Diagnostic("too-large", message, Mark(name, 1, 1, 2))])
             self.files.append(name)
-            self.digest.update(f"{len(name)}:{name}:{len(content)}:".encode("utf-8", "surrogateescape"))
+            known = known_as(name, self.within)
+            self.digest.update(f"{len(known)}:{known}:{len(content)}:".encode("utf-8", "surrogateescape"))
             self.digest.update(content)
             draft = source.draft(content, name)
         except TopologyError as error:

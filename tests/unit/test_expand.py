@@ -502,6 +502,23 @@ def test_loading_changes_nothing_that_was_loaded(write: Write) -> None:
     assert repr(sources.layers) == before
 
 
+def test_files_within_a_directory(write: Write, tmp_path: Path) -> None:
+    """They may include each other and nothing else, not even what lies where this runs; their digest is the same elsewhere."""
+    for place in ("one", "two"):
+        write(f"{place}/sub/t.yaml", "name: s\ninclude: [../more.yaml]\n")
+        write(f"{place}/more.yaml", "networks: {a: null}\n")
+    found = [
+        layers.read([str(tmp_path / place / "sub/t.yaml")], within=str(tmp_path / place))
+        for place in ("one", "two")
+    ]
+    assert found[0].digest == found[1].digest
+    assert [len(sources.files) for sources in found] == [2, 2]
+    write("one/sub/t.yaml", "name: s\ninclude: [../../two/more.yaml]\n")
+    assert layers.read(["one/sub/t.yaml"]).mistakes == ()
+    (mistake,) = layers.read(["one/sub/t.yaml"], within="one").mistakes
+    assert "leads out of the topology's directory" in mistake.message
+
+
 def test_a_large_topology_loads_in_a_second_of_cpu(write: Write) -> None:
     """5,000 endpoints with every field cost well under a second; the bound leaves room for slow machines."""
     endpoint = "\n".join(
