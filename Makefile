@@ -84,7 +84,7 @@ $(STAMP): pyproject.toml
 # What the kernel tests, the benchmark and the demo run beside Python.
 tools:
 	@missing=""
-	for pair in ip:iproute2 bridge:iproute2 ping:iputils-ping sysctl:procps setpriv:util-linux mount:mount; do
+	for pair in ip:iproute2 bridge:iproute2 ping:iputils-ping sysctl:procps setpriv:util-linux mount:mount git:git ssh-keygen:openssh-client; do
 	    PATH="$$PATH:/usr/sbin:/sbin" command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair##*:}"
 	done
 	if [ -z "$$missing" ]; then exit 0; fi

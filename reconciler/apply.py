@@ -87,6 +87,7 @@ class Options:
     timeout: float = 60.0
     command: str = "apply"
     digest: str = ""
+    revision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +282,7 @@ class _Apply:
             time.monotonic() - self.began,
             self.id,
             "drift" if _only_drift(self.todo) else "declared",
+            self.options.revision,
         )
 
 

@@ -18,7 +18,8 @@ _DONE = {Verb.CREATE: "created", Verb.CHANGE: "changed", Verb.REPLACE: "replaced
 class Event(NamedTuple):
     """Something that happened. `address` is that of the topology, None for what concerns all of it.
 
-    `run` is the id of the apply that it belongs to, None for what belongs to none.
+    `run` is the id of the apply that it belongs to, None for what belongs to none. `revision` is the commit that was
+    kept applied then, None where the files are followed in no repository.
     """
 
     kind: str
@@ -26,6 +27,7 @@ class Event(NamedTuple):
     address: str | None = None
     cause: str | None = None
     run: str | None = None
+    revision: str | None = None
 
 
 class Became(NamedTuple):

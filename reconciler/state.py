@@ -14,6 +14,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
@@ -32,6 +33,10 @@ __all__ = ["Interrupted", "Journal", "Run", "Store", "boot_id"]
 _HISTORY = 50
 _FILES = ("state.json", "applied.json", "history.json", "protected.json")
 _OF_A_WATCH = ("watch.json", "watch.lock", "events.jsonl", "events.1.jsonl", "suspend.json")
+SOURCE, SOURCES = (
+    "source",
+    ".source-",
+)  # what a topology follows, and where that is: no topology has a dot in its name
 PENDING = "confirm.json"
 _OF_A_CONFIRMATION = ("before.json", "confirm.lock")
 _SET_ASIDE = ("history.json", "journal.jsonl")
@@ -52,7 +57,8 @@ T = TypeVar("T")
 class Run:
     """One apply or destroy, for the history. `started` is UTC in ISO form, `seconds` the whole run.
 
-    `cause` is "drift" when it did nothing but make good what others had changed, else "declared".
+    `cause` is "drift" when it did nothing but make good what others had changed, else "declared". `revision` is the commit
+    whose files it was for, "" where they are followed in no repository.
     """
 
     started: str
@@ -66,6 +72,7 @@ class Run:
     seconds: float
     id: str = ""
     cause: str = "declared"
+    revision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,9 +377,28 @@ class Store:
         for name in (*names, *leftovers, "journal.jsonl", "lock"):
             with suppress(IsADirectoryError):  # not ours
                 (self.directory / name).unlink(missing_ok=True)
+        self._forget_source()
         with suppress(OSError):  # not empty: somebody's files
             self.directory.rmdir()
         directories.unmake(self.root)
+
+    def follows(self, source: str) -> None:
+        """Note that the topology's files come from that place beside it; one that they came from before is removed."""
+        link, new = self.directory / SOURCE, self.directory / f".{SOURCE}.new"
+        if link.is_symlink() and os.readlink(link) == f"../{source}":
+            return
+        self._forget_source()
+        new.unlink(missing_ok=True)
+        new.symlink_to(f"../{source}")
+        new.replace(link)
+
+    def _forget_source(self) -> None:
+        link = self.directory / SOURCE
+        if link.is_symlink():
+            place = self.root / os.path.basename(os.readlink(link))
+            if place.name.startswith(SOURCES):
+                shutil.rmtree(place, ignore_errors=True)
+            link.unlink()
 
     def keep(self, name: str, data: Mapping[str, Any]) -> None:
         """Replace a file of the topology's, whole or not at all."""

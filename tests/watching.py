@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -113,10 +113,27 @@ def watching(
 ) -> Iterator[Watching]:
     """A watch of one topology, after its first pass: of the path that is `named`, else of a file that is made."""
     file = named or world.write(f"{topology['name']}.topo.yaml", json.dumps(topology))
-    process = world.start(
-        sys.executable, "-m", "reconciler", "watch", file, "-o", "json", *options, env=world.environment(env)
-    )
-    watch = Watching(world, process, topology["name"], file)
+    with _running(world, topology["name"], file, (file, *options), env) as watch:
+        yield watch
+
+
+@contextmanager
+def following(
+    world: World, topology: str, address: str | Path, *options: str, env: Mapping[str, str] | None = None
+) -> Iterator[Watching]:
+    """A watch of a Git repository, after its first pass. It fetches when it starts and when it gets SIGHUP."""
+    arguments = ("--git", address, "--interval", "9999", *options)
+    with _running(world, topology, Path(address), arguments, env) as watch:
+        yield watch
+
+
+@contextmanager
+def _running(
+    world: World, topology: str, file: Path, arguments: Sequence[str | Path], env: Mapping[str, str] | None
+) -> Iterator[Watching]:
+    command = (sys.executable, "-m", "reconciler", "watch", "-o", "json", *arguments)
+    process = world.start(*command, env=world.environment(env))
+    watch = Watching(world, process, topology, file)
     try:
         watch.kind("ready")
         yield watch

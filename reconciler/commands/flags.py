@@ -141,8 +141,29 @@ def _allow_delete(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _git(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--git", metavar="URL|PATH", help="follow a Git repository instead of files")
+    parser.add_argument("--branch", metavar="NAME", help="which branch (the repository's default)")
+    parser.add_argument(
+        "--path", metavar="PATH", help="topology file or directory in it (topologies, or *.topo.yaml)"
+    )
+    parser.add_argument("--interval", type=_seconds, metavar="S", help="fetch every S seconds (60)")
+    parser.add_argument(
+        "--allowed-signers",
+        metavar="FILE",
+        help="follow only commits signed by one of these keys (ssh-keygen(1), ALLOWED SIGNERS)",
+    )
+    parser.add_argument(
+        "--accept-rewrite",
+        metavar="COMMIT",
+        help="take this commit, or what descends from it, although it does not descend from what is applied",
+    )
+    parser.add_argument("--git-user", metavar="USER", help="as whom git runs when we are root (nobody)")
+
+
 def _watch(parser: argparse.ArgumentParser) -> None:
     _paths(parser)
+    _git(parser)
     _host(parser)
     _policy(parser)
     _allow_delete(parser)

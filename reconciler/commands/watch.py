@@ -18,16 +18,20 @@ from ..load.source import STDIN
 from ..render import events as render
 from ..watch import loop, metrics, watched
 from ..watch.audience import Pulse, Tally
-from ..watch.loop import Settings
+from ..watch.origin import Origin
+from ..watch.reading import Settings
+from ..watch.remote import remote
+from ..watch.repository import COMMIT, Rules
 from ..watch.service import Manager
 from ..watch.watched import Report
 from .console import Console
-from .inputs import inputs, state_dir
+from .inputs import Inputs, has_files, inputs, state_dir
 
 
 def run(args: Namespace, console: Console) -> int:
     """Until a signal ends it."""
-    named = inputs(args)
+    origin = _origin(args)
+    named = inputs(args) if origin is None else Inputs((), ())
     if STDIN in (*named.paths, *named.overrides):
         raise UsageError("standard input cannot be watched", hint="name files or directories")
     manager = Manager()
@@ -47,8 +51,33 @@ def run(args: Namespace, console: Console) -> int:
             detect_only=args.detect_only,
             allowed=Allowed(args.allow_empty, args.max_deletes, tuple(args.allow_delete)),
             rhythm=min(rhythms, default=None),
+            origin=origin,
         )
         return loop.run(settings, _Lines(console, manager, exports))
+
+
+def _origin(args: Namespace) -> Origin | None:
+    """The repository that is named. Raises UsageError for what does not go together."""
+    if args.git is None:
+        for flag in ("branch", "path", "interval", "allowed_signers", "accept_rewrite", "git_user"):
+            if getattr(args, flag) is not None:
+                raise UsageError(f"--{flag.replace('_', '-')} goes with --git", hint="name the repository")
+        return None
+    if has_files(args):
+        hint = "leave one of them out; what is read in the repository, --path says"
+        raise UsageError("--git and topology files exclude each other", hint=hint)
+    if args.interval is not None and args.interval < 1:
+        raise UsageError("--interval must be at least a second")
+    if args.accept_rewrite is not None and not COMMIT.fullmatch(args.accept_rewrite):
+        raise UsageError(
+            f"--accept-rewrite '{args.accept_rewrite}' is no commit", hint="its whole number, 40 digits"
+        )
+    found = remote(args.git, args.branch, args.path)
+    if found.scheme == "git" and args.allowed_signers is None:
+        hint = "name --allowed-signers, or use https:// or ssh://"
+        raise UsageError("whoever is on the way can change what git:// brings", hint=hint)
+    rules = Rules(args.allowed_signers, args.accept_rewrite)
+    return Origin(found, rules, 60.0 if args.interval is None else args.interval, args.git_user)
 
 
 def _exports(args: Namespace, console: Console, stack: ExitStack) -> list[metrics.Export]:

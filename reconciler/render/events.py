@@ -7,7 +7,14 @@ from typing import Any
 
 from .style import Style, local, safe
 
-COLORS = {"failed": "red", "mistake": "red", "flapping": "red", "waiting": "yellow", "suspended": "yellow"}
+COLORS = {
+    "failed": "red",
+    "mistake": "red",
+    "flapping": "red",
+    "waiting": "yellow",
+    "unreachable": "yellow",
+    "suspended": "yellow",
+}
 
 
 # How much each kind matters, as syslog numbers it; what is not here is 6, information.
@@ -17,6 +24,7 @@ LEVELS = {
     "flapping": 4,
     "overrun": 4,
     "waiting": 4,
+    "unreachable": 4,
     "drift": 4,
     "suspended": 5,
     "resumed": 5,
@@ -24,6 +32,7 @@ LEVELS = {
     "ready": 5,
     "reload": 5,
     "files": 5,
+    "reached": 5,
     "stopped": 5,
 }
 NAMES = {3: "error", 4: "warning", 5: "notice", 6: "info"}
@@ -35,8 +44,9 @@ def level(kind: str) -> int:
 
 
 def line(event: Mapping[str, Any], style: Style) -> str:
-    """When, what about, what, why; and of which run, when it was part of one and everything is wanted."""
-    run = f"  [{safe(str(event['run']))}]" if event.get("run") else ""
+    """When, what about, what, why; and of which run, for which commit, when it was part of one."""
+    commit = f" for {safe(str(event['revision']))[:12]}" if event.get("revision") else ""
+    run = f"  [{safe(str(event['run']))}{commit}]" if event.get("run") else ""
     return f"{local(str(event.get('time', '')))}  {words(event, style)}{style.paint(run, 'dim')}\n"
 
 

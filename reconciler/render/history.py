@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 
 def text(runs: Sequence[Run], style: Style) -> str:
-    """One line a run, the last one at the bottom."""
-    rows = [("TIME", "RUN", "COMMAND", "CAUSE", "FILES", "RESULT", "TOOK", "KERNEL OBJECTS")]
+    """One line a run, the last one at the bottom. A column for commits is there where a repository is followed."""
+    commits = any(run.revision for run in runs)
+    head = ["COMMIT"] if commits else []
+    rows = [("TIME", "RUN", "COMMAND", "CAUSE", "FILES", *head, "RESULT", "TOOK", "KERNEL OBJECTS")]
     rows += [
         (
             local(run.started),
@@ -22,18 +24,19 @@ def text(runs: Sequence[Run], style: Style) -> str:
             safe(run.command),
             safe(run.cause),
             safe(run.digest[:12]) or "-",
+            *([safe(run.revision[:12]) or "-"] if commits else []),
             safe(run.result),
             duration(run.seconds),
             counts(run),
         )
         for run in runs
     ]
-    head, *lines = columns(rows)
+    titles, *lines = columns(rows)
     painted = [
         line if run.result == "ok" else style.paint(line, "red")
         for line, run in zip(lines, runs, strict=True)
     ]
-    return "\n".join([style.paint(head, "bold"), *painted]) + "\n"
+    return "\n".join([style.paint(titles, "bold"), *painted]) + "\n"
 
 
 def counts(run: Run) -> str:

@@ -45,6 +45,20 @@ class Figures:
     conditions: Mapping[Reason, int] = field(default_factory=dict)
     suspended: bool = False
     flapping: int = 0
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The repository that is followed, and the commit that is applied. `fetched` is when it was last reached, 0 for never
+    since the watch started.
+    """
+
+    url: str
+    branch: str
+    commit: str
+    fetched: float
+    reached: bool
 
 
 class Metric(NamedTuple):
@@ -64,6 +78,11 @@ def _one(value: Callable[[Figures], float]) -> Callable[[Figures], Iterable[Samp
 def _by_kind(counts: Callable[[Figures], Mapping[str, int]]) -> Callable[[Figures], Iterable[Sample]]:
     """A sample for each kind, also before the first: a rate needs a zero to rise from."""
     return lambda figures: [((("kind", kind),), counts(figures).get(kind, 0)) for kind in KINDS]
+
+
+def _of_source(sample: Callable[[Source], Sample]) -> Callable[[Figures], Iterable[Sample]]:
+    """Nothing where no repository is followed."""
+    return lambda figures: [] if figures.source is None else [sample(figures.source)]
 
 
 METRICS = (
@@ -98,6 +117,25 @@ METRICS = (
         "gauge",
         "When the files that are kept applied were last read, in seconds since 1970.",
         _one(lambda f: f.loaded),
+    ),
+    Metric(
+        "reconciler_source_revision_info",
+        "gauge",
+        "Commit that is kept applied, of the Git repository that is followed; always 1.",
+        _of_source(lambda s: ((("url", s.url), ("branch", s.branch), ("commit", s.commit)), 1)),
+        ("url", "branch", "commit"),
+    ),
+    Metric(
+        "reconciler_source_reached",
+        "gauge",
+        "Whether the Git repository that is followed could be fetched the last time.",
+        _of_source(lambda s: ((), s.reached)),
+    ),
+    Metric(
+        "reconciler_source_fetched_timestamp_seconds",
+        "gauge",
+        "When it was last fetched, in seconds since 1970; 0 for not since the watch started.",
+        _of_source(lambda s: ((), s.fetched)),
     ),
     Metric(
         "reconciler_passes_total",

@@ -14,7 +14,7 @@ from .style import Style, columns, counted, duration, local, safe
 
 if TYPE_CHECKING:
     from ..state import Run
-    from ..watch.watched import Report
+    from ..watch.watched import Following, Report
 
 _COLORS = {State.STALLED: "red", State.RECONCILING: "yellow"}
 
@@ -121,6 +121,8 @@ def _watch(watch: WatchView) -> Iterator[str]:
     )
     if watch.pulse is Pulse.SILENT:
         yield f"The watch gave no sign of life for {ago(watch.heard).removesuffix(' ago')}: it may hang."
+    if report.following is not None:
+        yield from _following(report.following)
     if report.mistakes:
         since = "" if report.mistaken is None else f" since {local(report.mistaken)}"
         yield f"The files are wrong{since}; what was read before is kept:"
@@ -128,6 +130,17 @@ def _watch(watch: WatchView) -> Iterator[str]:
     for address, flap in report.flapping.items():
         what = f" ({safe(flap.what)})" if flap.what else ""
         yield f"Flapping: {safe(address)} was undone {flap.times} times by somebody else{what}."
+
+
+def _following(following: Following) -> Iterator[str]:
+    branch = f"branch {safe(following.branch)}" if following.branch else "its default branch"
+    commit = "nothing yet" if following.commit is None else f"commit {following.commit[:12]}"
+    since = "" if following.since is None else f" since {local(following.since)}"
+    signer = "" if following.signer is None else f", signed by {safe(following.signer)}"
+    fetched = ", not fetched yet" if following.fetched is None else f"; fetched {local(following.fetched)}"
+    yield f"Follows {safe(following.url)} ({branch}): {commit}{since}{signer}{fetched}."
+    if following.unreachable is not None:
+        yield f"Cannot be fetched, what is applied stays: {safe(following.unreachable)}"
 
 
 def _absent(watch: WatchView) -> str:

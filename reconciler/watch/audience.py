@@ -14,8 +14,8 @@ from typing import NamedTuple, Protocol
 from .. import __version__
 from ..happened import Event
 from ..health import Reason
-from ..render.metrics import Figures
-from .watched import Report
+from ..render.metrics import Figures, Source
+from .watched import Following, Report
 
 
 class Pulse(NamedTuple):
@@ -113,7 +113,18 @@ class Tally:
             conditions={**self._trouble, Reason.IN_SYNC: max(0, pulse.addresses - len(known))},
             suspended=report.suspended is not None,
             flapping=len(report.flapping),
+            source=None if report.following is None else _source(report.following),
         )
+
+
+def _source(following: Following) -> Source:
+    return Source(
+        following.url,
+        following.branch or "",
+        following.commit or "",
+        0.0 if following.fetched is None else _seconds(following.fetched),
+        following.fetched is not None and following.unreachable is None,
+    )
 
 
 def _kind(address: str | None) -> str:

@@ -17,16 +17,14 @@ import os
 import random
 import signal
 import time
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
-from .. import confirmation, guard, pipeline, policy
+from .. import confirmation, guard, pipeline
 from ..apply import Options, Result, apply, still_protected
 from ..conditions import conditions
 from ..errors import Exit, LockHeld, ReconcilerError, Refused, TopologyError
-from ..guard import Allowed
 from ..happened import Event, became, event
 from ..health import Condition, Known, Reason, Suspension
 from ..kernel.follow import Follower
@@ -35,7 +33,7 @@ from ..pipeline import Loaded, Look
 from ..plan import Plan, hold
 from . import watched
 from .audience import Listener, Progress, Pulse
-from .edits import Edits
+from .reading import Reading, Settings
 from .setbacks import Setbacks
 from .triggers import Triggers, Woken
 from .watched import Desk, Report
@@ -46,33 +44,16 @@ _LOCK_WAIT = 0.25
 _TOLD = (Reason.WAITING, Reason.CONFLICT, Reason.PROTECTED)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What to watch and how. `resync` is the time in seconds after which everything is looked at whatever was heard.
-
-    `rhythm` is the time in seconds after which the listener hears a sign of life, whatever happens; None for no such time.
-    """
-
-    paths: tuple[str, ...]
-    overrides: tuple[str, ...]
-    state_dir: Path
-    host: str | None = None
-    resync: float = 60.0
-    detect_only: bool = False
-    allowed: Allowed = field(default_factory=Allowed)
-    rhythm: float | None = None
-    policies: tuple[str, ...] = ()
-
-
 def run(settings: Settings, listener: Listener) -> Exit:
     """Watch until a signal. Raises what keeps it from starting: TopologyError, Refused, LockHeld, Unsupported."""
-    edits = Edits((*settings.paths, *settings.overrides, *policy.files(settings.policies)))
-    edits.take()
-    loaded = _load(settings)
-    edits.was_read(loaded.expanded.files)
-    desk = Desk(loaded.store)
-    with desk.occupied(), Follower(loaded.store) as kernel, Triggers(kernel) as triggers:
-        watch = _Watch(settings, listener, loaded, edits, desk, kernel, triggers)
+    with ExitStack() as stack:
+        reading = stack.enter_context(Reading(settings))
+        loaded = reading.begin()
+        desk = Desk(loaded.store)
+        stack.enter_context(desk.occupied())
+        kernel = stack.enter_context(Follower(loaded.store))
+        triggers = stack.enter_context(Triggers(kernel, reading.fileno()))
+        watch = _Watch(settings, listener, loaded, reading, desk, kernel, triggers)
         gc.collect()
         gc.freeze()  # a topology is large and stays; to go through it again and again finds nothing
         stopped = watch.run()
@@ -87,18 +68,19 @@ class _Watch:
         settings: Settings,
         listener: Listener,
         loaded: Loaded,
-        edits: Edits,
+        reading: Reading,
         desk: Desk,
         kernel: Follower,
         triggers: Triggers,
     ) -> None:
         self.settings, self.listener, self.desk = settings, listener, desk
         self.kernel, self.triggers = kernel, triggers
-        self.loaded, self.edits = loaded, edits
+        self.loaded, self.reading, self.edits = loaded, reading, reading.edits
         self.random = random.SystemRandom()
         self.setbacks = Setbacks(self.random.random)
         self.mistakes: tuple[str, ...] = ()
         self.mistaken: str | None = None
+        self.commit: str | None = None
         self.refused = False
         self.protected = loaded.store.protected()
         self.suspension: Suspension | None = None
@@ -118,6 +100,7 @@ class _Watch:
     def run(self) -> signal.Signals:
         self.kernel.declare(self.loaded.desired)
         self.guard(self.loaded)
+        self.commit = self.reading.taken(self.desk.store)
         self.watch_files()
         self.alive()
         self.tell("started", f"watching topology '{self.loaded.topology.name}'")
@@ -146,8 +129,10 @@ class _Watch:
         if asked:
             self.tell("reload", "reads and looks at everything again, as asked")
             self.kernel.distrust()
-        if woken.files or asked or due or self.edits.is_due(now):
-            self.reload(asked=asked or (due and bool(self.mistakes)))
+            self.reading.ask()
+        moved = woken.source and self.heard_of_commits()
+        if woken.files or asked or moved or due or self.edits.is_due(now):
+            self.reload(asked=asked or moved or (due and bool(self.mistakes)))
             self.watch_files()  # those of the same names may be others now
         released = self.again_at is not None and now >= self.again_at
         rested = self.suspension_changed()
@@ -200,6 +185,15 @@ class _Watch:
         """Hear of what becomes of them; and of wishes that others leave, but not of what is written beside those."""
         self.triggers.watch(self.edits.paths, alone=[str(self.desk.wish)])
 
+    def heard_of_commits(self) -> bool:
+        """Take over what there is of new commits; whether one is to be read."""
+        news = self.reading.news()
+        for kind, message in news.events:
+            self.tell(kind, message)
+        if news.mistake is not None:
+            self.mistake((news.mistake,))
+        return news.read
+
     def reload(self, *, asked: bool) -> None:
         """Take over what the files say now, if it is another thing and sound; else keep what they said."""
         if not self.edits.pending() and not asked:
@@ -214,20 +208,21 @@ class _Watch:
         except TopologyError as error:
             self.refused = False
             self.edits.failed(error)
-            self.mistake(tuple(f"{one.mark}: {one.message}" for one in error.diagnostics))
+            self.mistake(self.reading.words(tuple(f"{one.mark}: {one.message}" for one in error.diagnostics)))
         except ReconcilerError as error:
             self.refused = isinstance(error, Refused)
             reasons = error.reasons if isinstance(error, Refused) else ()
-            self.mistake((str(error), *reasons))
+            self.mistake(self.reading.words((str(error), *reasons)))
         else:
             self.adopt(loaded)
 
     def read(self) -> Loaded:
         """What the files say. Raises TopologyError for mistakes and Refused for what may not be done."""
-        loaded = _load(self.settings)
+        loaded = self.reading.load()
         if (name := loaded.topology.name) != self.loaded.topology.name:
             raise Refused(f"the files are those of topology '{name}' now", hint="watch that one")
         self.guard(loaded)
+        self.commit = self.reading.taken(self.desk.store)
         return loaded
 
     def reconsider(self) -> None:
@@ -269,9 +264,14 @@ class _Watch:
 
     def adopt(self, loaded: Loaded) -> None:
         changed = loaded.expanded.digest != self.loaded.expanded.digest
-        if self.mistakes or changed:
-            self.tell("files", f"took over the files ({loaded.expanded.digest[:12]})")
-        self.mistakes, self.mistaken, self.refused = (), None, False
+        refusal = self.reading.refusal
+        if (self.mistakes and refusal is None) or changed or self.commit is not None:
+            self.tell("files", f"took over {self.commit or 'the files'} ({loaded.expanded.digest[:12]})")
+        if refusal is None:
+            self.mistakes, self.mistaken = (), None
+        else:
+            self.mistake((refusal,))
+        self.refused = False
         self.edits.was_read(loaded.expanded.files)
         self.loaded = replace(loaded, store=self.loaded.store)  # which knows already what it holds
         self.kernel.declare(loaded.desired)
@@ -341,7 +341,12 @@ class _Watch:
             self.kernel,
             self.loaded.store,
             reporter=Progress(self.alive),
-            options=Options(wait=False, command="watch", digest=self.loaded.expanded.digest),
+            options=Options(
+                wait=False,
+                command="watch",
+                digest=self.loaded.expanded.digest,
+                revision=self.reading.revision or "",
+            ),
         )
         self.learn(todo, result)
         self.stop = self.stop or result.interrupted
@@ -377,13 +382,13 @@ class _Watch:
             address = one.entry.address
             if one.error is not None:
                 wait = self.setbacks.failed(address, one.error)
-                self.tell(*event(one, result.run, then=f"; trying again in {wait:.1f} s"))
+                self.say(event(one, result.run, then=f"; trying again in {wait:.1f} s"))
                 continue
             self.setbacks.succeeded(address)
             if one.entry.drift:
                 self.repaired += 1
                 self.setbacks.repaired(address, one.what)
-            self.tell(*event(one, result.run))
+            self.say(event(one, result.run))
 
     def known(self) -> Known:
         """What explains the conditions."""
@@ -439,7 +444,10 @@ class _Watch:
         cause: str | None = None,
         run: str | None = None,
     ) -> None:
-        told = Event(kind, message, address, cause, run)
+        self.say(Event(kind, message, address, cause, run))
+
+    def say(self, event: Event) -> None:
+        told = event._replace(revision=self.reading.revision)
         with suppress(OSError):  # no room: what is to be done is more important
             self.desk.note(told)
         self.listener.happened(told)
@@ -464,6 +472,7 @@ class _Watch:
             trouble=self.trouble,
             failing=dict(self.setbacks.failing),
             flapping=self.setbacks.flapping(),
+            following=self.reading.following(mistaken=bool(self.mistakes)),
         )
         if replace(report, written=self.reported.written) != self.reported or due:
             self.reported = report
@@ -478,8 +487,3 @@ def _nothing_of(found: Plan) -> Plan:
 
 def _without_conflicts(found: Plan) -> Plan:
     return replace(found, conflicts=()) if found.conflicts else found
-
-
-def _load(settings: Settings) -> Loaded:
-    files, policies = (settings.paths, settings.overrides), policy.in_force(settings.policies)
-    return pipeline.load(*files, settings.state_dir, settings.host, policies=policies)

@@ -39,15 +39,20 @@ class Woken:
 
     kernel: bool = False
     files: bool = False
+    source: bool = False
     reload: bool = False
     stop: signal.Signals | None = None
 
 
 class Triggers:
-    """Waits. Main thread only, because of the signals; made for one `with`. Without `kernel` it does not matter."""
+    """Waits. Main thread only, because of the signals; made for one `with`. Without `kernel` it does not matter.
 
-    def __init__(self, kernel: Heard | None = None) -> None:
+    `source` is a descriptor that is readable when there is news of where files come from.
+    """
+
+    def __init__(self, kernel: Heard | None = None, source: int | None = None) -> None:
         self._kernel = kernel
+        self._source = [] if source is None else [source]
         self._woken = Woken()
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._files = _folders()
@@ -86,9 +91,11 @@ class Triggers:
         kernel = [] if self._kernel is None else [self._kernel.fileno()]
         mounts = [] if self._kernel is None else [self._kernel.mounts()]
         with suppress(InterruptedError):
-            readable, _, changed = select.select([self._reader, *files, *kernel], [], mounts, timeout)
+            waited = [self._reader, *files, *kernel, *self._source]
+            readable, _, changed = select.select(waited, [], mounts, timeout)
             if changed or any(number in readable for number in kernel):
                 self._woken.kernel = True
+            self._woken.source = any(number in readable for number in self._source)
             if self._reader in readable:
                 self._forget_signals()
             if self._files is not None and self._files.fileno() in readable:

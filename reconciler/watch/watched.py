@@ -28,13 +28,34 @@ _ASKED = 10
 
 
 @dataclass(frozen=True, slots=True)
+class Following:
+    """The Git repository that a watch follows, by its URL without secrets. `branch` is None for the repository's default.
+
+    `commit` is what is kept applied, `since` when it was taken over, `signer` whose signature it has. `fetched` is when
+    the repository was last reached, by this watch; `unreachable` why it is not reached now. `refused` is a newer commit
+    that was not taken; why, the report's `mistakes` say.
+    """
+
+    url: str
+    branch: str | None
+    path: str | None
+    commit: str | None
+    since: str | None
+    signer: str | None = None
+    fetched: str | None = None
+    unreachable: str | None = None
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a watch says of itself. Times are UTC in ISO form, None for what is not so.
 
     `written` is the last sign of life: at least one comes every `resync` seconds. `passed` is the end of the last pass.
     `trouble` has an entry for each address that is not ready, `failing` and `flapping` for those of which more is known.
     `mistakes` are those of the files as they are since `mistaken`, while the last good topology is kept. `stopped` is
-    when the watch ended; without it, a watch that does not run was killed.
+    when the watch ended; without it, a watch that does not run was killed. `following` is where the files come from when
+    that is a repository.
     """
 
     pid: int
@@ -54,6 +75,7 @@ class Report:
     trouble: Mapping[str, Condition] = field(default_factory=dict)
     failing: Mapping[str, Failing] = field(default_factory=dict)
     flapping: Mapping[str, Flapping] = field(default_factory=dict)
+    following: Following | None = None
 
 
 class Desk:
@@ -212,12 +234,13 @@ def _lock(fd: int) -> None:
 
 def _report(data: Mapping[str, Any]) -> Report:
     """Raises TypeError, KeyError, ValueError or AttributeError for what no watch wrote."""
-    suspended = data["suspended"]
+    suspended, following = data["suspended"], data.get("following")
     return Report(
         **{
             **data,
             "mistakes": tuple(data["mistakes"]),
             "suspended": None if suspended is None else Suspension(**suspended),
+            "following": None if following is None else Following(**following),
             "trouble": {address: _condition(found) for address, found in data["trouble"].items()},
             "failing": {address: Failing(**found) for address, found in data["failing"].items()},
             "flapping": {address: Flapping(**found) for address, found in data["flapping"].items()},

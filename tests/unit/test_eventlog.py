@@ -91,4 +91,4 @@ def test_many_events_are_one_write(desk: Desk, log: EventLog) -> None:
     )
     found = log.past()
     assert [record["address"] for record in found] == ["sandbox/s0", "sandbox/s1", "sandbox/s2"]
-    assert set(found[0]) == {"time", "topology", "kind", "message", "address", "cause", "run"}
+    assert set(found[0]) == {"time", "topology", "kind", "message", "address", "cause", "run", "revision"}
