@@ -10,8 +10,9 @@ STAMP := $(VENV)/.installed
 JOBS ?= 2
 MINUTES ?= 1
 
+export KERNEL ?= uml
 KERNELS ?= $(JOBS)
-RESULTS = build/host/junit.xml build/vm/junit-*.xml
+RESULTS = build/host/junit.xml build/uml/junit-*.xml build/qemu/junit-*.xml
 
 .PHONY: help check lint unit test test-vm vm-kernel bench chaos differential demo docs build clean tools vm-tools
 
@@ -35,7 +36,7 @@ test: $(STAMP) tools  ## everything but the slow suites; as root it includes the
 	$(BIN)/python -m tests.vm.proven $(RESULTS)
 	exit $${code:-0}
 
-test-vm: $(STAMP) tools vm-tools  ## the tests that say what they need, in a second kernel (no root, no KVM); TESTS='-k vlan' for some
+test-vm: $(STAMP) tools vm-tools  ## the tests that say what they need, in a second kernel (no root, no KVM); TESTS='-k vlan' for some, KERNEL=qemu for a distribution's own
 	@tests/vm/run-tests.sh "$(CURDIR)/$(BIN)/python" $(KERNELS) $(TESTS) || code=$$?
 	$(BIN)/python -m tests.vm.proven $(RESULTS)
 	exit $${code:-0}
@@ -92,13 +93,5 @@ tools:
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing
 
-# The kernel itself, what loads its modules and what switches it off. Without them there is nothing to run.
 vm-tools:
-	@missing=""
-	for pair in linux.uml:user-mode-linux modprobe:kmod busybox:busybox-static ip:iproute2; do
-	    PATH="$$PATH:/usr/sbin:/sbin" command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair##*:}"
-	done
-	if [ -z "$$missing" ]; then exit 0; fi
-	if [ "$$(id -u)" != 0 ]; then echo "make test-vm: not root, and these packages are missing:$$missing" >&2; exit 1; fi
-	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing
+	@tests/vm/set-up.sh

@@ -56,7 +56,7 @@ if [ ${#slow[@]} = 0 ]; then exit 0; fi
 job=$(mktemp -d "${TMPDIR:-/tmp}/differential.XXXXXX")
 trap 'rm -rf "$job"' EXIT
 code=0
-JOB=$job LIMIT=${LIMIT:-3600} MEMORY=${MEMORY:-3G} tests/vm/run-in-uml.sh \
+JOB=$job LIMIT=${LIMIT:-3600} MEMORY=${MEMORY:-3G} tests/vm/run-in-kernel.sh \
     "ENGINE=${ENGINE@Q} TEST_WARM=1 ${python@Q} -m tests.differential.record /run/job ${slow[*]}" || code=$?
 for file in "$job"/*.yaml; do [ ! -e "$file" ] || cp "$file" "$here/recorded/"; done
 exit "$code"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds a user-mode kernel from Debian's own kernel source, with everything of kernel.config built in, and puts it
-# where run-in-uml.sh looks first. Debian's ready one lacks WireGuard, xfrm interfaces, and most families of nftables.
+# where run-in-kernel.sh looks first. Debian's ready one lacks WireGuard, xfrm interfaces, and most families of nftables.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/topology-reconciler

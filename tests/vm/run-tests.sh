@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # run-tests.sh PYTHON KERNELS [PYTEST ARGUMENTS]: runs the tests that say what they need in KERNELS second kernels at
-# once, which share them out. Results: build/vm/junit-N.xml. Returns the worst of pytest's exit codes, 124 if a kernel
-# was not through after LIMIT seconds.
+# once, which share them out; KERNEL says which (run-in-kernel.sh). Results: build/KERNEL/junit-N.xml. Returns the worst
+# of pytest's exit codes, 124 if a kernel was not through after LIMIT seconds.
 set -euo pipefail
 python=$1 kernels=$2
 shift 2
 arguments=${*@Q}
 cd "$(dirname "$(readlink -f "$0")")/../.."
-results=$PWD/build/vm
-export LIMIT=${LIMIT:-1800} # seconds; a busy machine takes ten minutes for what a free one does in three
+results=$PWD/build/${KERNEL:=uml}
+export KERNEL
+limit=1800 # seconds; a busy machine takes ten minutes for what a free one does in three
+if [ "$KERNEL" = qemu ]; then limit=14400; fi
+export LIMIT=${LIMIT:-$limit}
 mkdir -p "$results"
 jobs=$(mktemp -d "$results/run.XXXXXX") # several runs at once do not meet
 
@@ -32,7 +35,7 @@ for part in $(seq "$kernels"); do
     command+=" tests/kernel tests/cli tests/example $arguments"
     # The first is watched, the others are shown when they are through.
     if [ "$part" = 1 ]; then exec 3>&1; else exec 3>"$jobs/$part/log"; fi
-    JOB=$jobs/$part tests/vm/run-in-uml.sh "$command" >&3 2>&1 &
+    JOB=$jobs/$part tests/vm/run-in-kernel.sh "$command" >&3 2>&1 &
     pids+=($!)
 done
 

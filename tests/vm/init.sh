@@ -1,15 +1,18 @@
 #!/bin/sh
 # PID 1 of the second kernel: makes a usable root out of the host's files, runs the job, stores its exit code, powers off.
 #
-# "/" is the host's root, read-only, by hostfs. A tmpfs overlay above it takes every write, so nothing gets through.
+# "/" is the host's root, read-only: by hostfs in a user-mode kernel, by 9p in an emulated machine. A tmpfs overlay above
+# it takes every write, so nothing gets through.
 # Only /proc, /sys, /dev and /run are replaced: the checkout and the virtual environment may lie anywhere else, /tmp included.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
 
 mount -t proc proc /proc
 for word in $(cat /proc/cmdline); do
-    case $word in job=*) job=${word#job=} ;; esac
+    case $word in
+    job=*) job=${word#job=} ;;
+    modules=*) modules=${word#modules=}/$(uname -r) ;;
+    esac
 done
-modules=/usr/lib/uml/modules/$(uname -r)
 grep -qw overlay /proc/filesystems || insmod "$modules/kernel/fs/overlayfs/overlay.ko"
 
 mount -t tmpfs -o mode=755 tmpfs /mnt
@@ -31,7 +34,12 @@ for number in 0:stdin 1:stdout 2:stderr; do
     ln -sfn "/proc/self/fd/${number%:*}" "$root/dev/${number#*:}"
 done
 [ -d "$modules" ] && ln -sfn "$modules" "$root/lib/modules/$(uname -r)"
-mount -t hostfs none $root/run/job -o "$job" # the one place that is written through to the host
+# The one place that is written through to the host.
+if [ -n "$job" ]; then
+    mount -t hostfs none $root/run/job -o "$job"
+else
+    mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 job $root/run/job
+fi
 
 # Otherwise each new namespace holds gre0, tunl0, sit0 and the like as soon as the modules are there.
 echo 2 >/proc/sys/net/core/fb_tunnels_only_for_init_net
