@@ -18,6 +18,7 @@ from ..objects import (
     Route,
     Rule,
     Sysctl,
+    Vlan,
     Vxlan,
 )
 from ..plan import Action, Change
@@ -66,6 +67,7 @@ _TAKEN_VNI = (
     "a VXLAN device with this VNI and UDP port hides in another namespace, as Docker's do; "
     "give the network another `vni` or `udp_port`"
 )
+_TAKEN_VLAN = "the parent has this VLAN already, in a namespace that is none of ours; delete that link, or give the network another `id`"
 _VERBS = {Action.CREATE: "create", Action.UPDATE: "change", Action.DELETE: "delete"}
 
 
@@ -73,8 +75,11 @@ def explain(change: Change, failure: Failure) -> KernelError:
     """The error of one change: object, what was tried, the kernel's answer, what to do."""
     obj = change.object
     hint = _BY_KIND.get((obj.kind_name, failure.errno)) or _GENERAL.get(failure.errno)
-    if isinstance(obj, Link) and isinstance(obj.kind, Vxlan) and failure.errno == errno.EEXIST:
-        hint = _TAKEN_VNI
+    match obj:
+        case Link(kind=Vxlan()) if failure.errno == errno.EEXIST:
+            hint = _TAKEN_VNI
+        case Link(kind=Vlan()) if failure.errno == errno.EEXIST:
+            hint = _TAKEN_VLAN
     message = f"cannot {_VERBS[change.action]} {describe(obj)}: {failure}"
     return KernelError(message, errno=failure.errno, detail=failure.detail, hint=hint)
 

@@ -174,3 +174,25 @@ def test_without_privilege(world: World) -> None:
     assert world.netns() == []
     world.run("rm", "-r", world.state_dir)
     world.assert_unchanged(clean)
+
+
+@pytest.mark.needs("vlan")
+def test_a_vlan_that_is_taken_out_of_sight_is_told(world: World) -> None:
+    """The kernel has each VLAN of a link once, also where the one that has it was moved into a namespace of others."""
+    for command in (
+        "ip link add up0 type veth peer name up1",
+        "ip link set up0 up",
+        "ip link set up1 up",
+        "ip link add link up0 name hidden type vlan id 50",
+        "ip netns add theirs",
+        "ip link set hidden netns theirs",
+    ):
+        world.run(*command.split())
+    lan = {"driver": "vlan", "subnets": ["10.50.0.0/24"], "options": {"parent": "up0", "id": 50}}
+    topology = {
+        "name": "shop",
+        "networks": {"lan": lan},
+        "sandboxes": {"web": {"endpoints": {"eth0": "lan"}}},
+    }
+    failed = world.reconciler("apply", world.write("shop.topo.yaml", json.dumps(topology)), exit=1)
+    assert "the parent has this VLAN already" in failed.stdout + failed.stderr
