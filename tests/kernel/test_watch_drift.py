@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from tests import cases, features, vandals
+from tests import cases, vandals
 from tests.cases import Case
 from tests.kernel.test_cases import check_fact
 from tests.watching import Watching, watching
 from tests.world import World
 
+FIRST = 10  # two digits for each line, also in a MAC address
 DONE = ("created", "changed", "replaced", "deleted")
 BROKEN = [
     pytest.param(case, id=case.name, marks=pytest.mark.needs(*case.needs))
@@ -25,58 +26,67 @@ BROKEN = [
 ]
 
 
+MATRIX = [
+    pytest.param(path, id=path.stem, marks=pytest.mark.needs(*yaml.safe_load(path.read_text())["needs"]))
+    for path in sorted((Path(__file__).parent.parent / "drift").glob("*.yaml"))
+]
+
+
 class Vandal(NamedTuple):
-    """One line of the matrix, about things of its own. `address` is what differs then."""
+    """One line of the matrix, about a network and a sandbox of its own."""
 
-    command: str
-    address: str
-    silent: bool
-    conflict: bool
+    do: str
+    number: int
+    of: str
+    silent: bool = False
+    conflict: bool = False
+    stays: str | None = None
+
+    @property
+    def address(self) -> str:
+        """What differs afterwards."""
+        return self._addresses()[self.of]
+
+    def untouched(self) -> set[str]:
+        """What must not be said to differ."""
+        return set(self._addresses().values()) if self.stays is not None else set()
+
+    def _addresses(self) -> dict[str, str]:
+        sandbox = f"sandbox/s{self.number}"
+        return {
+            "network": f"network/n{self.number}",
+            "sandbox": sandbox,
+            "endpoint": f"{sandbox}/endpoint/eth0",
+        }
 
 
-def matrix() -> tuple[dict[str, Any], list[Vandal]]:
-    """A topology, and what is to be done to it."""
-    lines = yaml.safe_load((Path(__file__).parent.parent / "drift/matrix.yaml").read_text())
-    lines = [line for line in lines if "needs" not in line or features.lack(line["needs"]) is None]
-    topology: dict[str, Any] = {"name": "m", "networks": {}, "sandboxes": {}}
-    found = []
-    for number, line in enumerate(lines, 10):
-        net, box = f"n{number}", f"s{number}"
-        prefix = f"10.40.{number}"
-        options = {
-            "isolated": True,
-            "stp": False,
-            "ageing_time": 300,
-            "forward_delay": 15,
-            "mac": f"02:00:00:00:01:{number}",
-        }
-        topology["networks"][net] = {"subnets": [f"{prefix}.0/24"], "mtu": 1500, "options": options}
-        topology["sandboxes"][box] = {
-            "endpoints": {
-                "eth0": {
-                    "network": net,
-                    "addresses": [f"{prefix}.2"],
-                    "mac": f"02:00:00:00:04:{number}",
-                    "sysctls": {"net.ipv4.conf.IFNAME.rp_filter": 1, "net.ipv4.conf.IFNAME.arp_ignore": 1},
-                    **({"bandwidth": "10mbit"} if "needs" in line else {}),
-                }
-            },
-            "routes": [{"to": "10.99.0.0/16", "via": f"{prefix}.254", "metric": 50}],
-            "sysctls": {"net.ipv4.ip_forward": 1, "net.core.somaxconn": 77},
-        }
-        words = {
-            "bridge": f"m-{net}", "port": f"m-{box}-eth0", "netns": f"m.{box}", "end": "eth0", "n": number,
-            "gateway": f"{prefix}.1/24", "address": f"{prefix}.2/24", "via": f"{prefix}.200", "altname": f"m.{net}",
-        }  # fmt: skip
-        place = {
-            "network": f"network/{net}",
-            "sandbox": f"sandbox/{box}",
-            "endpoint": f"sandbox/{box}/endpoint/eth0",
-        }
-        found.append(
-            Vandal(line["do"].format(**words), place[line["of"]], "silent" in line, "conflict" in line)
-        )
-    return topology, found
+class Matrix(NamedTuple):
+    """A file of tests/drift, described in its README: a topology, and what is to be done to it."""
+
+    topology: dict[str, Any]
+    options: list[str]
+    setup: list[str]
+    vandals: list[Vandal]
+
+
+def matrix(path: Path) -> Matrix:
+    """A file with each of its lines applied to a part of the topology of its own."""
+    text = path.read_text()
+    file = yaml.safe_load(text)
+    found = Matrix(
+        {"name": "m", "networks": {}, "sandboxes": {}, **file.get("whole", {})},
+        file.get("options", []),
+        [],
+        [],
+    )
+    found.setup.extend(["ip link add br-x type bridge", "ip netns add elsewhere", *file.get("start", [])])
+    for index in range(len(file["vandals"])):
+        part = yaml.safe_load(text.replace("{n}", str(FIRST + index)))
+        for section, entries in part["each"].items():
+            found.topology[section].update(entries)
+        found.setup.extend(part.get("setup", []))
+        found.vandals.append(Vandal(number=FIRST + index, **part["vandals"][index]))
+    return found
 
 
 def nothing_left(
@@ -91,16 +101,20 @@ def nothing_left(
     world.reconciler("plan", file, "--exit-code", *options, exit=exit)
 
 
-def test_every_attribute_is_repaired(world: World) -> None:
-    """Each by itself, when its notice comes; what makes none, by the next full look."""
-    topology, todo = matrix()
-    world.run("ip", "link", "add", "br-x", "type", "bridge")
-    world.run("ip", "netns", "add", "elsewhere")
-    with watching(world, topology) as watch:
+@pytest.mark.parametrize("path", MATRIX)
+def test_every_attribute_is_repaired(world: World, path: Path) -> None:
+    """Each by itself, when its notice comes; what makes none, by the next full look. What is foreign stays."""
+    topology, options, setup, todo = matrix(path)
+    run(world, *setup)
+    with watching(world, topology, *options) as watch:
         for vandal in todo:
             if vandal.conflict:
                 continue
-            world.run(*vandal.command.split())
+            watch.signal(signal.SIGSTOP)  # so that several commands are one change
+            run(world, vandal.do)
+            watch.signal(signal.SIGCONT)
+            if vandal.stays is not None:
+                continue
             if vandal.silent:
                 watch.signal(signal.SIGHUP)
             try:
@@ -108,30 +122,46 @@ def test_every_attribute_is_repaired(world: World) -> None:
                     lambda event, vandal=vandal: (  # type: ignore[misc]
                         event["address"] == vandal.address
                         and event["kind"] in DONE
-                        and event["cause"] == "drift"
+                        and event["cause"] in ("drift", "removed")
                     )
                 )
             except AssertionError as error:
-                raise AssertionError(f"{vandal.command}: {error}") from error
-        watch.quiet(topology)
-        nothing_left(world, watch, topology)
+                raise AssertionError(f"{vandal.do}: {error}") from error
+        watch.quiet(topology, *options)
+        nothing_left(world, watch, topology, *options)
+        check_foreign(world, todo)
     world.reconciler("destroy", "--name", "m", "--yes")
 
 
-def test_every_attribute_is_reported(world: World) -> None:
-    """With --detect-only nothing is touched, and each of them is said to differ."""
-    topology, todo = matrix()
-    world.run("ip", "link", "add", "br-x", "type", "bridge")
-    world.run("ip", "netns", "add", "elsewhere")
-    world.reconciler("apply", world.write("m.topo.yaml", json.dumps(topology)))
-    with watching(world, topology, "--detect-only") as watch:
+@pytest.mark.parametrize("path", MATRIX)
+def test_every_attribute_is_reported(world: World, path: Path) -> None:
+    """With --detect-only nothing is touched, and each of them is said to differ; what is foreign is none."""
+    topology, options, setup, todo = matrix(path)
+    run(world, *setup)
+    world.reconciler("apply", world.write("m.topo.yaml", json.dumps(topology)), *options)
+    with watching(world, topology, "--detect-only", *options) as watch:
         for vandal in todo:
-            world.run(*vandal.command.split())
+            run(world, vandal.do)
         watch.signal(signal.SIGHUP)
         watch.kind("reloaded")
-        trouble = watch.report()["trouble"]
-        assert {vandal.address for vandal in todo} - trouble.keys() == set()
+        trouble = watch.report()["trouble"].keys()
+        assert {vandal.address for vandal in todo if vandal.stays is None} - trouble == set()
+        assert [vandal for vandal in todo if vandal.untouched() & trouble] == []
         assert watch.report()["repaired"] == 0
+    check_foreign(world, todo)
+
+
+def run(world: World, *lines: str) -> None:
+    """Each command of each line, as ";" sets them apart."""
+    for command in "; ".join(lines).split("; "):
+        world.run(*command.split())
+
+
+def check_foreign(world: World, todo: list[Vandal]) -> None:
+    """What others added, and is no business of ours, is still there."""
+    for vandal in todo:
+        if vandal.stays is not None:
+            assert world.run(*vandal.stays.split()).stdout, vandal.do
 
 
 @pytest.mark.parametrize("case", BROKEN)
