@@ -9,6 +9,7 @@ import pytest
 from tests.differential import explained, record
 from tests.differential.facts import Look, Names, facts
 from tests.differential.hosts import Spec, specs
+from tests.world import ROOT
 
 SPECS = specs()
 
@@ -28,6 +29,17 @@ def test_every_reason_has_its_difference() -> None:
     """A reason for what does not differ any longer is out of date."""
     used = {explained.reason(each) for spec in SPECS for each in explained.differences(spec)}
     assert [each.about for each in explained.reasons() if each not in used] == []
+
+
+@pytest.mark.parametrize("driver", explained.drivers())
+def test_the_page_of_a_driver_explains_what_was_recorded(driver: str) -> None:
+    """All of it, and as it was recorded last."""
+    assert explained.page(driver) in (ROOT / "docs" / "drivers" / f"{driver}.md").read_text(encoding="utf-8")
+
+
+def test_what_was_compared() -> None:
+    """Of what Docker can make of networks, no driver is left out."""
+    assert set(explained.drivers()) == {"bridge", "host", "ipvlan", "macvlan", "null", "overlay"}
 
 
 def test_every_recording_has_its_specification() -> None:
