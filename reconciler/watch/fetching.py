@@ -7,11 +7,11 @@ All times are spread at random, so that a thousand machines that follow one repo
 from __future__ import annotations
 
 import os
-import random
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from random import Random, SystemRandom
 
 from ..errors import ReconcilerError, Refused
 from .git import Git
@@ -39,7 +39,7 @@ class Fetching:
 
     def __init__(self, look: Callable[[], Found], git: Git, interval: float) -> None:
         self._look, self._git, self._interval = look, git, interval
-        self._random = random.SystemRandom()
+        self._random = SystemRandom()
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._asked = threading.Event()
         self._guard = threading.Lock()
@@ -83,7 +83,7 @@ class Fetching:
 
     def _run(self) -> None:
         while True:
-            self._asked.wait(self._pause())
+            self._asked.wait(pause(self._interval, self._failures, self._random))
             if self._ending.is_set():
                 return
             self._asked.clear()
@@ -94,7 +94,7 @@ class Fetching:
             with suppress(BlockingIOError):  # full: awake already
                 os.write(self._writer, b"g")
 
-    def _pause(self) -> float:
-        """Seconds until the next look: the interval, more after failures, give or take a fifth."""
-        longest = max(self._interval, LONGEST)
-        return min(self._interval * 2.0 ** min(self._failures, 20), longest) * self._random.uniform(0.8, 1.2)
+
+def pause(interval: float, failures: int, random: Random) -> float:
+    """Seconds until the next look: the interval, twice that after each failure up to a bound, give or take a fifth."""
+    return min(interval * 2.0 ** min(failures, 20), max(interval, LONGEST)) * random.uniform(0.8, 1.2)

@@ -193,7 +193,7 @@ class Followed:
         base, commit = self._base, None
         try:
             self._revisions.prune((base, self._seen, self.commit if base else None))
-            commit = self._repository.fetch()
+            commit = self._repository.fetch(base)
             if commit == base and self._revisions.tree(commit).is_dir():
                 return Found(now(), base, commit, self.applied.signer if self.applied else None)
             signer = self._repository.check(commit, base)
@@ -204,8 +204,8 @@ class Followed:
             return Found(now(), base, commit, refused=error)
         except ReconcilerError as error:
             return Found(now(), base, unreachable=error)
-        except OSError as error:
-            return Found(now(), base, unreachable=ReconcilerError(f"{error.filename}: {error.strerror}"))
+        except (OSError, ValueError) as error:  # a full disk; something that git never says
+            return Found(now(), base, unreachable=ReconcilerError(str(error)))
 
     def _again(self, load: Callable[[], T]) -> T | None:
         if self.applied is None or not self.tree.is_dir():

@@ -24,7 +24,7 @@ from .git import SOURCE, Git, GitFailed
 from .remote import Remote
 
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_TIP = "refs/watch/tip"
+_TIP, _APPLIED = "refs/watch/tip", "refs/watch/applied"
 _TOPOLOGIES = (".yaml", ".yml")
 _LISTING = 32 << 20
 _FETCH_SECONDS = 600.0
@@ -58,10 +58,19 @@ class Repository:
 
     def __init__(self, git: Git, remote: Remote, rules: Rules) -> None:
         self._git, self._remote, self._rules = git, remote, rules
+        self._kept: str | None = None
 
-    def fetch(self) -> str:
-        """The newest commit of the branch. Raises GitFailed when the source cannot be reached."""
+    def fetch(self, applied: str | None) -> str:
+        """The newest commit of the branch. Raises GitFailed when the source cannot be reached.
+
+        The commit that is applied stays in the copy even if nothing leads to it any more: what comes is compared with it.
+        """
         self._prepare()
+        if applied is not None and applied != self._kept:
+            kept = (
+                self._git.run("update-ref", _APPLIED, applied).code == 0
+            )  # it is not there yet in a new copy
+            self._kept = applied if kept else None
         wanted = "HEAD" if self._remote.branch is None else f"refs/heads/{self._remote.branch}"
         options = ("--quiet", "--no-tags", "--no-auto-gc", "--no-write-fetch-head", "--no-recurse-submodules")
         self._git.must("fetch", *options, SOURCE, f"+{wanted}:{_TIP}", seconds=_FETCH_SECONDS)

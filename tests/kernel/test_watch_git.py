@@ -155,6 +155,12 @@ def test_history_that_was_rewritten(world: World, repository: Repository) -> Non
         applied(watch, later)
         repository.rewind(other)
         refused(watch, other, "does not descend")
+        own = world.state_dir / "lab/source/repository"
+        world.run("git", "-c", "safe.directory=*", "--git-dir", own, "gc", "--quiet", "--prune=now")
+        sibling = repository.commit(
+            files("a")
+        )  # nothing leads to the applied one any more, which is known all the same
+        refused(watch, sibling, "does not descend")
         repository.rewind(later)
         fetch(watch)
         watch.reports("mistakes", [])
@@ -417,6 +423,15 @@ def test_what_a_killed_git_leaves_behind(world: World, repository: Repository) -
         applied(watch, second)
         assert not world.call((own / "objects/pack/tmp_pack_a1b2c3").exists)
         assert world.call(os.listdir, world.state_dir / "lab/source/trees") != []
+
+
+def test_secrets_are_not_told(world: World) -> None:
+    """What git says when a server does not answer has the address in it; what is said of it has no password."""
+    address = "https://somebody:pa55word@127.0.0.1:1/net.git"
+    done = world.reconciler("watch", "--git", address, exit=1)
+    assert "https://127.0.0.1:1/net.git (its default branch) cannot be fetched" in done.stderr
+    assert "pa55word" not in done.stderr + done.stdout
+    assert not world.call(world.state_dir.exists)
 
 
 def test_two_watches_of_one_repository(world: World, repository: Repository) -> None:
