@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -17,10 +18,12 @@ from typing import Any
 
 import pytest
 
+from tests.repository import Repository
 from tests.world import ROOT, World
 
 SYSTEMD = "/lib/systemd/systemd"
 UNIT = ROOT / "docs/systemd/reconciler@.service"
+DROPIN = ROOT / "docs/systemd/reconciler-git.conf"
 LAB: dict[str, Any] = {
     "name": "lab",
     "networks": {"front": {"subnets": ["10.10.0.0/24", "fd00:10::/64"]}},
@@ -38,12 +41,15 @@ mount -t tmpfs tmpfs /etc/systemd/system
 mount -t tmpfs tmpfs /var/lib
 mkdir -p $units/reconciler@lab.service.d
 cp "$UNIT" $units/
+[ -z "$DROPIN" ] || cp "$DROPIN" $units/reconciler@lab.service.d/git.conf
 cat > $units/reconciler@lab.service.d/test.conf <<END
 [Unit]
 DefaultDependencies=no
 [Service]
 ExecStart=
-ExecStart=$PYTHON -m reconciler watch $FILE
+ExecStart=$COMMAND
+EnvironmentFile=
+EnvironmentFile=$GIVEN
 Environment=PYTHONPATH=$ROOT
 WatchdogSec=2
 StandardOutput=file:/run/said
@@ -138,7 +144,60 @@ def group() -> Iterator[Path]:
 def test_the_unit_under_systemd(world: World, group: Path) -> None:
     """Started, confined, ready, repairing, reloaded, watched over, restarted and stopped, by systemd and the real unit."""
     file = world.write("lab.topo.yaml", json.dumps(LAB))
-    script, attempt = world.write("start.sh", START), world.write("try.sh", TRY)
+    tried, said = under_systemd(world, group, f"watch {file}", TRY)
+    assert tried == EXPECTED, said
+
+
+# The same for the drop-in: REPOSITORY stands for where one pushes to.
+TRY_GIT = """
+show() { systemctl show reconciler@lab --value -p "$1"; }
+push() { git -C REPOSITORY -c user.name=a -c user.email=a@example.org commit --quiet --allow-empty -am "$1"; }
+pid=$(show MainPID)
+echo "state $(show ActiveState) $(show StatusText)"
+[ "$(readlink /proc/$pid/ns/mnt)" = "$(readlink /proc/1/ns/mnt)" ] && echo "mounts of the host"
+grep -E "^(CapEff|Seccomp|NoNewPrivs):" /proc/$pid/status | xargs echo confined
+stat -c "%U %a" /var/lib/reconciler /var/lib/reconciler/lab/source/repository
+ip netns exec lab.a ping -c 1 -W 5 -q 10.10.0.1 > /dev/null && echo reached
+sed -i s/10[.]10/10.11/g REPOSITORY/topologies/lab.yaml
+push second
+systemctl reload reconciler@lab
+for _ in $(seq 200); do ip netns exec lab.a ping -c 1 -W 1 -q 10.11.0.1 > /dev/null && break; sleep 0.05; done
+ip netns exec lab.a ping -c 1 -W 5 -q 10.11.0.1 > /dev/null && echo followed
+systemctl stop reconciler@lab
+echo "stopped $(show ActiveState) $(show Result) $(show ExecMainStatus)"
+"""
+
+EXPECTED_GIT = """\
+state active in sync, 0 repaired
+mounts of the host
+confined CapEff: 00000000002018e3 NoNewPrivs: 1 Seccomp: 2
+root 711
+nobody 700
+reached
+followed
+stopped inactive success 143
+"""
+
+
+@pytest.mark.skipif(not Path(SYSTEMD).exists(), reason="systemd is not installed")
+@pytest.mark.skipif(shutil.which("systemctl") is None, reason="systemctl is not installed")
+def test_the_drop_in_for_repositories_under_systemd(world: World, group: Path) -> None:
+    """Git may run as another user and nothing else is given back: what is pushed is applied after a reload."""
+    repository = Repository(world)
+    repository.commit({"topologies/lab.yaml": LAB})
+    (command,) = re.findall(r"^ExecStart=reconciler (.+)$", DROPIN.read_text(), re.MULTILINE)
+    command = command.replace("reconciler-git", "nobody")  # whom this machine has
+    script = TRY_GIT.replace("REPOSITORY", str(repository.path))
+    given = f"REPOSITORY={repository.path}\nOPTIONS=--branch main --interval 9999\n"
+    tried, said = under_systemd(world, group, command, script, DROPIN, given)
+    assert tried == EXPECTED_GIT, said
+
+
+def under_systemd(
+    world: World, group: Path, command: str, attempt: str, dropin: Path | None = None, given: str = ""
+) -> tuple[str, str]:
+    """What `attempt` printed beside the unit as systemd runs it with this command, and what the unit said."""
+    script = world.write("start.sh", START)
     enter = (
         "set -eu; mkdir /run/groups; mount -t cgroup2 cgroup2 /run/groups; "  # the world's own /sys has none
         'echo $$ > "/run/groups/$0/cgroup.procs"; umount /run/groups; '
@@ -146,9 +205,10 @@ def test_the_unit_under_systemd(world: World, group: Path) -> None:
     )
     variables = {
         "UNIT": str(UNIT),
-        "FILE": str(file),
-        "TRY": str(attempt),
-        "PYTHON": sys.executable,
+        "DROPIN": "" if dropin is None else str(dropin),
+        "COMMAND": f"{sys.executable} -m reconciler {command}",
+        "GIVEN": str(world.write("given.env", given)),
+        "TRY": str(world.write("try.sh", attempt)),
         "ROOT": str(ROOT),
         "SYSTEMD": SYSTEMD,
     }
@@ -160,8 +220,7 @@ def test_the_unit_under_systemd(world: World, group: Path) -> None:
                 break
             world.run("sleep", "0.05")
         assert world.call(over.exists), f"it never came to an end: {manager.communicate()}"
-        said = world.call(Path("/run/said").read_text)
-        assert world.call(Path("/run/tried").read_text) == EXPECTED, said
+        return world.call(Path("/run/tried").read_text), world.call(Path("/run/said").read_text)
     finally:
         manager.kill()
         manager.wait()
