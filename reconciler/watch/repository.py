@@ -59,6 +59,7 @@ class Repository:
     def __init__(self, git: Git, remote: Remote, rules: Rules) -> None:
         self._git, self._remote, self._rules = git, remote, rules
         self._kept: str | None = None
+        self._tip: str | None = None
 
     def fetch(self, applied: str | None) -> str:
         """The newest commit of the branch. Raises GitFailed when the source cannot be reached.
@@ -75,9 +76,9 @@ class Repository:
         options = ("--quiet", "--no-tags", "--no-auto-gc", "--no-write-fetch-head", "--no-recurse-submodules")
         self._git.must("fetch", *options, SOURCE, f"+{wanted}:{_TIP}", seconds=_FETCH_SECONDS)
         found = self._git.must("rev-parse", "--verify", f"{_TIP}^{{commit}}").decode().strip()
-        self._git.run(
-            "gc", "--auto", "--quiet", seconds=_FETCH_SECONDS
-        )  # a disk that fills up is told by others
+        if found != self._tip:
+            self._git.run("gc", "--auto", "--quiet", seconds=_FETCH_SECONDS)  # if it fails, later will do
+            self._tip = found
         return found
 
     def check(self, commit: str, applied: str | None) -> str | None:
