@@ -31,6 +31,7 @@ from ..kernel.follow import Follower
 from ..kernel.linux import Linux
 from ..pipeline import Loaded, Look
 from ..plan import Plan, hold
+from ..state import PENDING
 from . import watched
 from .audience import Listener, Progress, Pulse
 from .reading import Reading, Settings
@@ -183,7 +184,8 @@ class _Watch:
 
     def watch_files(self) -> None:
         """Hear of what becomes of them; and of wishes that others leave, but not of what is written beside those."""
-        self.triggers.watch(self.edits.paths, alone=[str(self.desk.wish)])
+        decided = self.desk.store.directory / PENDING  # so that what waits for a decision goes on at once
+        self.triggers.watch(self.edits.paths, alone=[str(self.desk.wish), str(decided)])
 
     def heard_of_commits(self) -> bool:
         """Take over what there is of new commits; whether one is to be read."""

@@ -20,6 +20,7 @@ from tests import snapshot
 from tests.watching import PATIENCE, watching
 from tests.world import World
 
+pytestmark = pytest.mark.usefixtures("no_dad")
 LAB: dict[str, Any] = {
     "name": "lab",
     "networks": {
@@ -327,7 +328,7 @@ def test_a_watch_takes_back_when_nobody_else_can(world: World) -> None:
     client.kill()
     client.wait(PATIENCE)
     with watching(world, LAB, "--resync", "1") as watch:
-        watch.until(lambda event: event["kind"] == "reverted" or not pending(world))
+        until(lambda: not pending(world), "the way back")
         until(lambda: world.netns() == ["lab.a", "lab.b"])
         watch.reports("trouble", {})
     world.reconciler("plan", world.root / "files" / "lab.topo.yaml", "--exit-code")
