@@ -28,3 +28,10 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     """A fresh private host: nothing but loopback, an empty /run, an empty state directory."""
     with World(many_runs=request.node.get_closest_marker("many_runs") is not None) as world:
         yield world
+
+
+@pytest.fixture
+def no_dad(world: World) -> Iterator[None]:
+    """For tests that wait until the kernel is done again and again: what it ends up with is the same, only sooner."""
+    with world.without_dad():
+        yield

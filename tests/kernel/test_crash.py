@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from itertools import count
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from tests.world import World
 
 # Some fifty applies each; a busy machine takes minutes for them.
-pytestmark = [pytest.mark.timeout(900), pytest.mark.many_runs]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.many_runs, pytest.mark.usefixtures("no_dad")]
 TOPOLOGY = {
     "name": "shop",
     "networks": {"front": {"subnets": ["10.10.0.0/24", "fd00:10::/64"]}, "back": {"internal": True}},
@@ -26,13 +25,6 @@ TOPOLOGY = {
 }
 ERRNOS = ("EEXIST", "ENODEV", "EBUSY", "EPERM", "EINVAL", "ENOBUFS", "ENOMEM", "EMFILE", "ENOSPC")
 KILLED = -signal.SIGKILL
-
-
-@pytest.fixture(autouse=True)
-def no_dad(world: World) -> Iterator[None]:
-    """What the kernel ends up with is the same, only sooner."""
-    with world.without_dad():
-        yield
 
 
 def network_state(world: World) -> str:

@@ -98,6 +98,7 @@ def test_traffic_goes_on_without_us(world: World) -> None:
 
 
 @pytest.mark.many_runs
+@pytest.mark.usefixtures("no_dad")
 def test_every_way_leads_to_the_same_network(world: World) -> None:
     """From any topology to any other the machine is the same as when that one is applied to a clean machine."""
     topologies = {"small": SMALL, "large": LARGE, "other": OTHER}
