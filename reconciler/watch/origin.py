@@ -158,7 +158,8 @@ class Followed:
 
     def words(self, mistakes: Sequence[str]) -> tuple[str, ...]:
         """What is wrong with the files of a commit, with their names in it."""
-        first, *rest = (mistake.replace(f"{self.tree}{os.sep}", "") for mistake in mistakes)
+        tree = str(self.tree)
+        first, *rest = (mistake.replace(f"{tree}{os.sep}", "").replace(tree, ".") for mistake in mistakes)
         return (f"commit {self.commit[:12]} is refused: {first}", *rest)
 
     @property

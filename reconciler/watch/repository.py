@@ -152,7 +152,7 @@ class Repository:
             found = _SIGNER.match(done.error)
             return "unknown" if found is None else found[1]
         if not done.error:
-            raise Refused("it is not signed", hint=f"sign it with a key of {file}")
+            raise Refused("it is not signed with an SSH key", hint=f"sign it with a key of {file}")
         if "No principal matched" in done.error:
             raise Refused(
                 f"it is signed by a key that is not in {file}", hint="add the key, if it is a good one"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -172,19 +173,29 @@ def test_signatures(world: World, repository: Repository) -> None:
     signers = str(allowed(world, alice))
     repository.commit(files("a"))
     done = world.reconciler("watch", "--git", repository.path, "--allowed-signers", signers, exit=5)
-    assert "is refused: it is not signed" in done.stderr
+    assert "is refused: it is not signed with an SSH key" in done.stderr
     assert not world.call(world.state_dir.exists)
 
     first = repository.commit(key=alice)
     with following(world, "lab", repository.path, "--allowed-signers", signers) as watch:
         assert watch.report()["following"]["signer"] == "alice@example.org"
-        refused(watch, repository.commit(files("a", "b")), "it is not signed")
+        refused(watch, repository.commit(files("a", "b")), "it is not signed with an SSH key")
         refused(watch, repository.commit(key=mallory), "is signed by a key that is not in")
         good = repository.commit(key=alice)
         forged = repository.git("cat-file", "commit", good).replace("\n\nchange", "\n\nchanged")
         number = repository.git("hash-object", "-t", "commit", "-w", "--stdin", input=forged + "\n")
         repository.rewind(number)
         refused(watch, number, "its signature does not hold")
+        lines = repository.git("cat-file", "commit", good).split("\n")
+        begin, end = (
+            lines.index(f"{key}-----")
+            for key in ("gpgsig -----BEGIN SSH SIGNATURE", " -----END SSH SIGNATURE")
+        )
+        pgp = ["gpgsig -----BEGIN PGP SIGNATURE-----", " ", " iQ==", " -----END PGP SIGNATURE-----"]
+        text = "\n".join([*lines[:begin], *pgp, *lines[end + 1 :]])
+        number = repository.git("hash-object", "-t", "commit", "-w", "--stdin", input=text + "\n")
+        repository.rewind(number)
+        refused(watch, number, "it is not signed with an SSH key")
         assert world.netns() == ["lab.a"]
         repository.rewind(good)
         fetch(watch)
@@ -403,12 +414,22 @@ def test_a_fetch_that_takes_its_time(world: World, repository: Repository) -> No
         fetch(watch)
         watch.kind("reload")
         while not any("sleep" in line for line in processes(world)):
-            world.run("sleep", "0.01")
+            time.sleep(0.01)
         world.run("ip", "link", "del", "lab-a-eth0")
         watch.kind("created", "sandbox/a/endpoint/eth0")
         assert any("sleep" in line for line in processes(world))
         assert watch.stop() == 143
         assert processes(world) == []
+    world.reconciler("destroy", "--name", "lab", "--yes")
+    arguments = ("watch", "--git", address)
+    environment = world.environment({"GIT_SSH_COMMAND": str(ssh)})
+    process = world.start(sys.executable, "-m", "reconciler", *arguments, env=environment)
+    while not any("sleep" in line for line in processes(world)):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 143
+    assert processes(world) == []
+    assert not world.call(world.state_dir.exists)
 
 
 def test_what_a_killed_git_leaves_behind(world: World, repository: Repository) -> None:
