@@ -12,12 +12,41 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    DirAttribEvent,
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirModifiedEvent,
+    DirMovedEvent,
+    FileAttribEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 from watchdog.observers.api import ObservedWatch
 
 # Not "modified": who writes is not done, and says so by closing the file. Not "opened": that is us, reading.
 _TELLING = frozenset(("created", "moved", "deleted", "closed", "attrib"))
+# What the kernel is asked for, else it would tell of everybody who reads in a directory such as /tmp. The "modified" ones
+# are how watchdog is told to ask for "attrib" as well.
+_ASKED: list[type[FileSystemEvent]] = [
+    FileCreatedEvent,
+    FileMovedEvent,
+    FileDeletedEvent,
+    FileClosedEvent,
+    FileAttribEvent,
+    FileModifiedEvent,
+    DirCreatedEvent,
+    DirMovedEvent,
+    DirDeletedEvent,
+    DirAttribEvent,
+    DirModifiedEvent,
+]
 
 # The names in a directory that matter, None for all of them.
 Names = frozenset[str] | None
@@ -83,7 +112,7 @@ class Folders:
         self._forget(path)
         handler = _Handler(self._writer, path, names)
         with suppress(OSError):  # gone since, or no watches left: the clock finds what happens there
-            watch = self._observer.schedule(handler, path, recursive=False)
+            watch = self._observer.schedule(handler, path, recursive=False, event_filter=_ASKED)
             self._watched[path] = _Watched(watch, handler, identity)
 
     def _forget(self, path: str) -> None:

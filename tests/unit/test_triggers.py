@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,19 @@ EDITS: dict[str, Act] = {
     "unreadable": lambda path: path.chmod(0),
     "its directory replaced": _replace_directory,
 }
+
+
+def test_who_reads_is_nobodys_business(triggers: Triggers, tmp_path: Path) -> None:
+    """The kernel is not even asked to tell of it: in /tmp and / somebody always reads."""
+    triggers.watch([str(tmp_path / "topology.yaml")])
+    asked = set()
+    for held in list(Path("/proc/self/fdinfo").iterdir()):
+        with suppress(FileNotFoundError):  # it was for the list itself
+            lines = [line.split() for line in held.read_text().splitlines() if line.startswith("inotify")]
+            asked |= {int(word[5:], 16) for words in lines for word in words if word.startswith("mask:")}
+    assert asked
+    accessed, closed_unwritten, opened = 0x1, 0x10, 0x20
+    assert not [mask for mask in asked if mask & (accessed | closed_unwritten | opened)]
 
 
 @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
