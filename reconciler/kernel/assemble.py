@@ -7,7 +7,7 @@ or that has claimed them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -32,7 +32,7 @@ from ..objects import (
     Veth,
 )
 from ..sides import Declared, Found, Held, Observed, Scope
-from . import decode, kinds, subnets, wire
+from . import decode, kinds, wire
 from .qdisc import QdiscRecord
 
 _FORWARDING = 3
@@ -52,13 +52,15 @@ class Entry(NamedTuple):
 class Tables:
     """What the dumps of one namespace returned. `behind`: for links that lead out of it, what is at the other side.
 
-    `entries` are those of our VXLAN devices, but for what is `as_declared`.
+    `entries` are those of our VXLAN devices, but for what is `as_declared`; `cut_off` the addresses of ours that lack the
+    route to their subnet.
     """
 
     netns: str
     links: list[decode.LinkRecord]
     addresses: list[decode.AddressRecord]
     routes: list[decode.RouteRecord]
+    cut_off: Collection[tuple[int, str]] = ()
     qdiscs: list[QdiscRecord] = field(default_factory=list)
     sysctls: dict[str, str] = field(default_factory=dict)
     details: list[KernelObject] = field(default_factory=list)
@@ -104,9 +106,8 @@ class _Assembly:
             for record in table.links:
                 self.link(table.netns, record)
         for table in self.tables.values():
-            lost = subnets.lost(table.links, table.addresses, table.routes)
             for address in table.addresses:
-                self.address(table.netns, address, connected=(address.index, address.address) not in lost)
+                self.address(table.netns, address)
             for route in table.routes:
                 self.route(table.netns, route)
             for qdisc in table.qdiscs:
@@ -236,7 +237,7 @@ class _Assembly:
                 return True, found.origin
         return key in self.scope.claims, None
 
-    def address(self, where: str, record: decode.AddressRecord, *, connected: bool) -> None:
+    def address(self, where: str, record: decode.AddressRecord) -> None:
         device = self.name(where, record.index)
         if device is None or record.index == LOOPBACK:
             return
@@ -245,7 +246,7 @@ class _Assembly:
             link=device,
             address=record.address,
             permanent=bool(record.flags & wire.IFA_F_PERMANENT),
-            connected=connected,
+            connected=(record.index, record.address) not in self.tables[where].cut_off,
             secondary=bool(record.flags & wire.IFA_F_SECONDARY) and "." in record.address,
         )
         if (

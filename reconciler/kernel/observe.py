@@ -251,7 +251,8 @@ def _read(
         more = details.read(name, sock, known) if scope.foreign else []
         behind = _behind(sock, links, host)
         entries, as_declared = tunnels.read(sock, scope, links) if name == HOST else ([], {})
-    return Tables(name, links, addresses, routes, qdiscs, values, more, behind, entries, as_declared)
+    cut_off = subnets.lost(links, addresses, routes)
+    return Tables(name, links, addresses, routes, cut_off, qdiscs, values, more, behind, entries, as_declared)
 
 
 def _reread(table: Tables, indexes: Collection[int], scope: Scope, paths: Iterable[str]) -> Tables:
@@ -276,6 +277,7 @@ def _reread(table: Tables, indexes: Collection[int], scope: Scope, paths: Iterab
         links=links,
         addresses=addresses,
         routes=routes,
+        cut_off=subnets.lost(links, addresses, routes),
         qdiscs=qdiscs,
         sysctls=values,
         entries=entries,
