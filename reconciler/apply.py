@@ -94,7 +94,8 @@ class Options:
 class Result:
     """What became of a plan. `remaining` is the difference that the verifying look still found, None when none.
 
-    `pending` is what parts of the topology still wait for. `configured` and `ready` are seconds since the start;
+    `seen` is what it saw, with everything that differs there, also what this plan was not to change; None where nothing
+    was done. `pending` is what parts of the topology still wait for. `configured` and `ready` are seconds since the start;
     `ready` is None when nothing was waited for or it never came. `run` is the id of the run in the history.
     """
 
@@ -108,6 +109,7 @@ class Result:
     messages: int = 0
     pending: tuple[Pending, ...] = ()
     run: str = ""
+    seen: tuple[Observed, Plan] | None = None
 
     @property
     def exit_code(self) -> Exit:
@@ -204,9 +206,9 @@ class _Apply:
             self.claims.setdefault(key, prior)
         scope = scope_of(self.desired, self.claims)
         observed = self.kernel.observe(scope)
-        rest = plan(self.desired, observed, applied=self.established(), claims=self.claims)
+        rest = left = plan(self.desired, observed, applied=self.established(), claims=self.claims)
         if self.todo.resting:  # what was not to be done is not left over
-            rest = replace(rest, changes=tuple(c for c in rest.changes if c.key not in self.todo.resting))
+            rest = replace(left, changes=tuple(c for c in left.changes if c.key not in self.todo.resting))
         different = {change.key for change in rest.changes}
         # The kernel is the judge: what it shows as wanted is done, even if a message about it was refused.
         self.outcomes = [
@@ -224,6 +226,7 @@ class _Apply:
             self.kernel.messages - self.sent_before,
             rest.pending,
             self.id,
+            (observed, left),
         )
         self.remember(observed, rest, result)
         return result
@@ -241,14 +244,15 @@ class _Apply:
 
     def established(self) -> dict[Key, KernelObject]:
         """What was applied before and still is meant to be, plus what this run did."""
-        failed = {outcome.change.key for outcome in self.outcomes if not outcome.done}
-        failed |= self.todo.withheld | self.todo.resting
+        undone = {outcome.change.key for outcome in self.outcomes if not outcome.done}
+        undone |= self.todo.withheld | self.todo.resting
         tried = {outcome.change.key for outcome in self.outcomes}
-        pending = {change.key for change in self.todo.changes} - tried
+        undone |= {change.key for change in self.todo.changes} - tried
+        before = self.store.applied() if undone else {}
         return {
-            key: declared.object
+            key: before[key] if key in undone else declared.object
             for key, declared in self.desired.objects.items()
-            if key not in failed and key not in pending
+            if key not in undone or key in before
         }
 
     def remember(self, observed: Observed, rest: Plan, result: Result) -> None:

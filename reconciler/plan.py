@@ -136,19 +136,26 @@ class Plan:
 
 
 def hold(found: Plan, origins: Collection[str]) -> Plan:
-    """`found` without what is to be done for these topology addresses, and without what stands on that."""
+    """`found` without what is to be done for these topology addresses, and without what stands on what is not made then.
+
+    What is only changed in place is there anyhow, and holds nobody up.
+    """
     if not origins:
         return found
     held: set[Key] = set()
+    missing: set[Key] = set()
     kept: list[Change] = []
     lasting = False
     for change in found.changes:
-        stands = change.action is not Action.DELETE and not held.isdisjoint(parents(change.object))
+        stands = change.action is not Action.DELETE and not missing.isdisjoint(parents(change.object))
         if change.origin not in origins and not stands:
             kept.append(change)
             continue
         held.add(change.key)
+        if change.action is Action.CREATE:
+            missing.add(change.key)
         lasting = lasting or change.action is Action.DELETE
     if lasting:  # what was only to be made again because that would have gone is still there
+        held.update(change.key for change in kept if change.cause is Cause.DEPENDENCY)
         kept = [change for change in kept if change.cause is not Cause.DEPENDENCY]
     return replace(found, changes=tuple(kept), resting=found.resting | held)

@@ -329,7 +329,7 @@ class _Watch:
         self.suspension_changed()  # nobody can begin a trial any more before this pass is over
 
     def act(self) -> Look:
-        """Look, and do what may be done; the last look."""
+        """Look, and do what may be done; the last look, which is that by which the apply verified what it did."""
         look = self.look()
         self.protect(look)
         todo = self.permitted(look.plan)
@@ -352,10 +352,11 @@ class _Watch:
         )
         self.learn(todo, result)
         self.stop = self.stop or result.interrupted
-        look = self.look()
-        if self.permitted(look.plan).changes:  # somebody was at it meanwhile, and this look has heard it
+        assert result.seen is not None
+        observed, left = result.seen
+        if self.permitted(left).changes:  # somebody was at it meanwhile, and that look has heard it
             self.again_at = time.monotonic()
-        return look
+        return Look(observed, left, result.configured)
 
     def look(self) -> Look:
         loaded = self.loaded
