@@ -14,7 +14,7 @@ export KERNEL ?= uml
 KERNELS ?= $(JOBS)
 RESULTS = build/host/junit.xml build/uml/junit-*.xml build/qemu/junit-*.xml
 
-.PHONY: help check lint unit test test-vm vm-kernel bench chaos differential demo docs build clean tools vm-tools
+.PHONY: help check lint unit test test-vm vm-kernel bench chaos endure differential demo docs build clean tools vm-tools
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -49,6 +49,9 @@ chaos: $(STAMP) tools  ## a watch under kills, edits and vandalism (root); MINUT
 
 bench: $(STAMP) tools  ## ratios against ip -batch, as a Markdown table (root)
 	$(BIN)/python -m tests.bench.ratios $(BENCH)
+
+endure: $(STAMP) tools  ## a watch repairs CYCLES=10000 times over 200 endpoints, and must not hold more than before (root)
+	$(BIN)/python -m tests.bench.endurance $(CYCLES)
 
 differential: $(STAMP) vm-tools  ## record again what Docker makes of the same specifications, in a second kernel (minutes); SPECS='null bridge' for some
 	@tests/differential/run.sh "$(CURDIR)/$(BIN)/python" $(SPECS)

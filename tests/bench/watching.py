@@ -34,8 +34,8 @@ _SIOCGIFMTU = 0x8921
 class Watched:
     """A watch that runs and is in sync."""
 
-    def __init__(self, world: World, shape: Shape, process: subprocess.Popen[str]) -> None:
-        self.world, self.shape, self.process = world, shape, process
+    def __init__(self, world: World, shape: Shape, file: Path, process: subprocess.Popen[str]) -> None:
+        self.world, self.shape, self.file, self.process = world, shape, file, process
         self._victims = [f"{NAME}-{member.sandbox}-eth0" for member in shape.members()]
         self._next = 0
 
@@ -66,10 +66,10 @@ class Watched:
 
 
 @contextmanager
-def watched(world: World, shape: Shape) -> Iterator[Watched]:
+def watched(world: World, shape: Shape, resync: int = 3600) -> Iterator[Watched]:
     """A watch over a shape, after its first pass."""
     file = world.write("bench.yaml", shape.topology())
-    argv = (sys.executable, "-m", "reconciler", "watch", file, "-q", "--resync", "3600")
+    argv = (sys.executable, "-m", "reconciler", "watch", file, "-q", "--resync", str(resync))
     world.run(
         sys.executable, "-m", "reconciler", "apply", file, "--yes", env=world.environment(), timeout=600
     )
@@ -86,7 +86,7 @@ def watched(world: World, shape: Shape) -> Iterator[Watched]:
             env=world.environment(),
             timeout=150,
         )
-        one = Watched(world, shape, process)
+        one = Watched(world, shape, file, process)
         one.repair()  # the first of anything loads something
         yield one
     finally:
