@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.world import World
+from tests.world import SLOWNESS, World
 
-PATIENCE = 20.0
+PATIENCE = 20.0 * SLOWNESS
 Event = Mapping[str, Any]
 
 

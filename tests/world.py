@@ -32,6 +32,7 @@ from tests.vm import warm
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
+SLOWNESS = float(os.environ.get("TEST_SLOWNESS", "1"))  # as long as usual is waited, times this
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class World:
                 text=True,
                 env=_environment(env),
                 cwd=cwd or ROOT,
-                timeout=timeout,
+                timeout=timeout * SLOWNESS,
                 check=False,
             )
 
@@ -198,7 +199,7 @@ class World:
     ) -> Result:
         """Runs the reconciler inside and checks its exit code; `exit=None` accepts any."""
         if self._many_runs:
-            done = self.call(self._forked, list(map(str, args)), input, env, cwd, timeout)
+            done = self.call(self._forked, list(map(str, args)), input, env, cwd, timeout * SLOWNESS)
         else:
             argv = (sys.executable, "-m", "reconciler", *args)
             done = self.run(
@@ -233,7 +234,7 @@ class World:
         self, netns: str | None, address: str, size: int | None = None, count: int = 1, timeout: float = 10
     ) -> bool:
         """Whether `count` echo requests in a row are answered. `size` is the ICMP payload; such packets never fragment."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * SLOWNESS
         for number in range(count):
             while not self.call(icmp.echo, address, number, size, netns=netns):
                 if time.monotonic() > deadline:
@@ -259,15 +260,15 @@ class World:
             self.call(_listener, family, listen or port, netns=target) as server,
             self.call(socket.socket, family, netns=source) as client,
         ):
-            server.settimeout(timeout)
-            client.settimeout(timeout)
+            server.settimeout(timeout * SLOWNESS)
+            client.settimeout(timeout * SLOWNESS)
             try:
                 client.connect((address, port))
                 accepted, _ = server.accept()
             except OSError:
                 return False
             with accepted:
-                accepted.settimeout(timeout)
+                accepted.settimeout(timeout * SLOWNESS)
                 client.sendall(b"there")
                 accepted.sendall(accepted.recv(16) + b" and back")
                 return client.recv(32) == b"there and back"
@@ -294,7 +295,7 @@ class World:
         The kernel takes namespaces down asynchronously, hence the patience.
         """
         with self.monitor() as monitor:
-            deadline = time.monotonic() + timeout
+            deadline = time.monotonic() + timeout * SLOWNESS
             while (after := self.snapshot(masked=masked)) != before:
                 if time.monotonic() > deadline:
                     lines = difflib.unified_diff(
@@ -310,7 +311,7 @@ class World:
         The last costs a second or two; `dad=False` does not wait for it.
         """
         with self.monitor() as monitor:
-            deadline = time.monotonic() + timeout
+            deadline = time.monotonic() + timeout * SLOWNESS
             while pending := snapshot.pending(self, dad=dad):
                 if time.monotonic() > deadline:
                     raise AssertionError(f"did not settle within {timeout} s: {', '.join(pending)}")

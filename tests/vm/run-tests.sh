@@ -10,7 +10,12 @@ cd "$(dirname "$(readlink -f "$0")")/../.."
 results=$PWD/build/${KERNEL:=uml}
 export KERNEL
 limit=2700 # seconds; a busy machine takes half an hour for what a free one does in three minutes
-if [ "$KERNEL" = qemu ]; then limit=14400; fi
+# Plug-ins and folders that have no part in it cost ten seconds there to be looked at.
+variables="TEST_WARM=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1"
+if [ "$KERNEL" = qemu ]; then
+    limit=14400
+    variables+=" TEST_SLOWNESS=10 PYTEST_TIMEOUT=1200"
+fi
 export LIMIT=${LIMIT:-$limit}
 mkdir -p "$results"
 jobs=$(mktemp -d "$results/run.XXXXXX") # several runs at once do not meet
@@ -29,8 +34,7 @@ color=no
 if [ -t 1 ]; then color=yes; fi
 for part in $(seq "$kernels"); do
     mkdir "$jobs/$part"
-    # Plug-ins and folders that have no part in it cost ten seconds there to be looked at.
-    command="TEST_PART=$part/$kernels TEST_WARM=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $python -m pytest -p pytest_timeout"
+    command="TEST_PART=$part/$kernels $variables $python -m pytest -p pytest_timeout"
     command+=" -q -p no:cacheprovider --color=$color -m 'needs and not slow' --junitxml=/run/job/junit.xml"
     command+=" tests/kernel tests/cli tests/example $arguments"
     # The first is watched, the others are shown when they are through.
