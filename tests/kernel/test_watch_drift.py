@@ -101,6 +101,7 @@ def nothing_left(
     world.reconciler("plan", file, "--exit-code", *options, exit=exit)
 
 
+@pytest.mark.timeout(300)  # fifty lines, in a slow kernel
 @pytest.mark.parametrize("path", MATRIX)
 def test_every_attribute_is_repaired(world: World, path: Path) -> None:
     """Each by itself, when its notice comes; what makes none, by the next full look. What is foreign stays."""
@@ -127,6 +128,7 @@ def test_every_attribute_is_repaired(world: World, path: Path) -> None:
     world.reconciler("destroy", "--name", "m", "--yes")
 
 
+@pytest.mark.timeout(300)  # fifty lines, in a slow kernel
 @pytest.mark.parametrize("path", MATRIX)
 def test_every_attribute_is_reported(world: World, path: Path) -> None:
     """With --detect-only nothing is touched, and each of them is said to differ; what is foreign is none."""
