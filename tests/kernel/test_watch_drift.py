@@ -15,7 +15,7 @@ from tests import cases, vandals
 from tests.cases import Case
 from tests.kernel.test_cases import check_fact
 from tests.watching import Watching, watching
-from tests.world import World
+from tests.world import SLOWNESS, World
 
 FIRST = 10  # two digits for each line, also in a MAC address
 DONE = ("created", "changed", "replaced", "deleted")
@@ -101,7 +101,7 @@ def nothing_left(
     world.reconciler("plan", file, "--exit-code", *options, exit=exit)
 
 
-@pytest.mark.timeout(300)  # fifty lines, in a slow kernel
+@pytest.mark.timeout(300 * SLOWNESS)  # fifty lines, in a slow kernel
 @pytest.mark.parametrize("path", MATRIX)
 def test_every_attribute_is_repaired(world: World, path: Path) -> None:
     """Each by itself, when its notice comes; what makes none, by the next full look. What is foreign stays."""
@@ -128,7 +128,7 @@ def test_every_attribute_is_repaired(world: World, path: Path) -> None:
     world.reconciler("destroy", "--name", "m", "--yes")
 
 
-@pytest.mark.timeout(300)  # fifty lines, in a slow kernel
+@pytest.mark.timeout(300 * SLOWNESS)  # fifty lines, in a slow kernel
 @pytest.mark.parametrize("path", MATRIX)
 def test_every_attribute_is_reported(world: World, path: Path) -> None:
     """With --detect-only nothing is touched, and each of them is said to differ; what is foreign is none."""
