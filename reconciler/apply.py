@@ -15,21 +15,33 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import groupby, islice
 from typing import Protocol
 
 from .errors import Exit
 from .features import Lack
 from .interrupts import Interrupts, deferred
 from .model import Leases
-from .objects import HOST, Address, KernelObject, Key, Link, Port, Route, Sysctl, Value, reaches_host
-from .outcome import Outcome
+from .objects import (
+    ENTRIES,
+    HOST,
+    Address,
+    KernelObject,
+    Key,
+    Link,
+    Port,
+    Route,
+    Sysctl,
+    Value,
+    reaches_host,
+)
+from .outcome import Outcome, undone
 from .plan import Action, Cause, Change, Pending, Plan
 from .planner import plan
 from .sides import Desired, Observed, Scope
 from .state import Run, Store
 
-BATCH = 512
+BATCH, BATCH_OF_ENTRIES = 512, 4096
 
 
 class Kernel(Protocol):
@@ -116,7 +128,7 @@ class Result:
         """The exit code that tells the truth about this result."""
         if self.interrupted is not None:
             return Exit.INTERRUPTED if self.interrupted is signal.SIGINT else Exit.TERMINATED
-        if self.remaining is not None or any(not outcome.done for outcome in self.outcomes):
+        if self.remaining is not None or undone(self.outcomes):
             return Exit.FAILED
         if self.unready:
             return Exit.TIMEOUT
@@ -166,13 +178,17 @@ def record_in_sync(desired: Desired, leases: Leases, store: Store, command: str)
     if store.leases() != leases:
         store.save(leases, store.claims())
     if not store.has_applied():
-        store.save_applied([declared.object for declared in desired.objects.values()])
+        store.save_applied({key: declared.object for key, declared in desired.objects.items()})
 
 
 def _batches(changes: Sequence[Change]) -> Iterator[tuple[Change, ...]]:
-    source = iter(changes)
-    while batch := tuple(islice(source, BATCH)):
-        yield batch
+    for is_entry, run in groupby(changes, key=_is_entry):
+        while batch := tuple(islice(run, BATCH_OF_ENTRIES if is_entry else BATCH)):
+            yield batch
+
+
+def _is_entry(change: Change) -> bool:
+    return type(change.after or change.before) in ENTRIES
 
 
 class _Apply:
@@ -206,14 +222,17 @@ class _Apply:
             self.claims.setdefault(key, prior)
         scope = scope_of(self.desired, self.claims)
         observed = self.kernel.observe(scope)
-        rest = left = plan(self.desired, observed, applied=self.established(), claims=self.claims)
+        established = self.established()
+        rest = left = plan(self.desired, observed, applied=established, claims=self.claims)
         if self.todo.resting:  # what was not to be done is not left over
             rest = replace(left, changes=tuple(c for c in left.changes if c.key not in self.todo.resting))
         different = {change.key for change in rest.changes}
         # The kernel is the judge: what it shows as wanted is done, even if a message about it was refused.
-        self.outcomes = [
-            o if o.done or o.change.key in different else Outcome(o.change) for o in self.outcomes
-        ]
+        if undone(self.outcomes):
+            self.outcomes = [
+                o if o.done or o.change.key in different else Outcome(o.change) for o in self.outcomes
+            ]
+            established = self.established()
         unready, ready = self.wait(scope, observed, rest, interrupts)
         result = Result(
             self.todo,
@@ -228,7 +247,7 @@ class _Apply:
             self.id,
             (observed, left),
         )
-        self.remember(observed, rest, result)
+        self.remember(observed, rest, result, established)
         return result
 
     def wait(
@@ -244,22 +263,27 @@ class _Apply:
 
     def established(self) -> dict[Key, KernelObject]:
         """What was applied before and still is meant to be, plus what this run did."""
-        undone = {outcome.change.key for outcome in self.outcomes if not outcome.done}
-        undone |= self.todo.withheld | self.todo.resting
-        tried = {outcome.change.key for outcome in self.outcomes}
-        undone |= {change.key for change in self.todo.changes} - tried
-        before = self.store.applied() if undone else {}
+        missing = {outcome.change.key for outcome in undone(self.outcomes)}
+        missing |= self.todo.withheld | self.todo.resting
+        if len(self.outcomes) < len(self.todo.changes):
+            tried = {outcome.change.key for outcome in self.outcomes}
+            missing |= {change.key for change in self.todo.changes} - tried
+        if not missing:
+            return {key: declared.object for key, declared in self.desired.objects.items()}
+        before = self.store.applied()
         return {
-            key: before[key] if key in undone else declared.object
+            key: before[key] if key in missing else declared.object
             for key, declared in self.desired.objects.items()
-            if key not in undone or key in before
+            if key not in missing or key in before
         }
 
-    def remember(self, observed: Observed, rest: Plan, result: Result) -> None:
+    def remember(
+        self, observed: Observed, rest: Plan, result: Result, established: Mapping[Key, KernelObject]
+    ) -> None:
         claims = {key: prior for key, prior in self.claims.items() if self.still_claimed(key, observed)}
         if self.desired.objects or not rest.empty:
             self.store.save(self.leases, claims)
-            self.store.save_applied(list(self.established().values()))
+            self.store.save_applied(established)
             self.store.save_protected(still_protected(self.desired, observed, self.store.protected()))
             self.store.add_history(self.history_entry(result))
         else:
@@ -271,7 +295,9 @@ class _Apply:
         )
 
     def history_entry(self, result: Result) -> Run:
-        created, changed, replaced, deleted = count([o.change for o in self.outcomes if o.done])
+        failed = undone(self.outcomes)
+        done = [o for o in self.outcomes if o not in failed] if failed else self.outcomes
+        created, changed, replaced, deleted = count([outcome.change for outcome in done])
         good = result.exit_code in (Exit.OK, Exit.PENDING)
         word = "interrupted" if result.interrupted else "ok" if good else "failed"
         return Run(
@@ -302,18 +328,17 @@ def still_protected(desired: Desired, observed: Observed, remembered: frozenset[
 
 def _only_drift(todo: Plan) -> bool:
     """Whether a plan only makes good what others changed."""
-    causes = {change.cause for change in todo.changes}
-    causes |= {attribute.cause for change in todo.changes for attribute in change.attributes}
-    return Cause.DRIFT in causes and causes <= {Cause.DRIFT, Cause.DEPENDENCY}
+    causes = [change.cause for change in todo.changes]
+    causes += [attribute.cause for change in todo.changes for attribute in change.attributes]
+    return Cause.DRIFT in causes and Cause.DECLARED not in causes and Cause.REMOVED not in causes
 
 
 def count(changes: Collection[Change]) -> tuple[int, int, int, int]:
     """How many kernel objects were created, changed, replaced and deleted; half a replacement is a deletion."""
-    replaced = sum(1 for change in changes if change.action is Action.CREATE and change.replaces)
-    created = sum(1 for change in changes if change.action is Action.CREATE) - replaced
-    changed = sum(1 for change in changes if change.action is Action.UPDATE)
-    deleted = sum(1 for change in changes if change.action is Action.DELETE) - replaced
-    return created, changed, replaced, deleted
+    actions = [change.action for change in changes]  # to count in a list is twenty times the speed of a loop
+    replaced = sum(1 for change in changes if change.replaces and change.action is Action.CREATE)
+    created, deleted = actions.count(Action.CREATE) - replaced, actions.count(Action.DELETE) - replaced
+    return created, actions.count(Action.UPDATE), replaced, deleted
 
 
 def _new_claims(todo: Plan, desired: Desired) -> dict[Key, Value]:
@@ -321,10 +346,10 @@ def _new_claims(todo: Plan, desired: Desired) -> dict[Key, Value]:
     links in namespaces that we were given, as the only trace that leads there.
     """
     claims: dict[Key, Value] = {}
-    for change in todo.changes:
+    for change in [each for each in todo.changes if type(each.after) not in ENTRIES]:
         if change.action is Action.DELETE:
             continue
-        match change.object:
+        match change.after:
             case Sysctl():
                 if isinstance(change.before, Sysctl) and change.before.value is not None:
                     claims[change.key] = change.before.value

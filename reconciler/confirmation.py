@@ -172,7 +172,7 @@ def _whole_pair(declared: Declared, objects: Mapping[Key, Declared]) -> Declared
     other = objects.get(("link", *peer))
     second = (obj.netns != HOST, obj.netns, obj.name) > (peer.netns != HOST, peer.netns, peer.name)
     made = other is not None and second
-    return replace(declared, object=replace(obj, kind=replace(obj.kind, made_by_peer=made)))
+    return declared._replace(object=replace(obj, kind=replace(obj.kind, made_by_peer=made)))
 
 
 def _requirements(objects: Mapping[Key, Declared]) -> Iterator[Requirement]:

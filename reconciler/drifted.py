@@ -39,6 +39,6 @@ def _own(change: Change) -> Iterator[Change]:
     if change.cause is Cause.DRIFT:
         yield change
     elif attributes and any(one.forces for one in attributes):
-        yield replace(change, attributes=attributes)
+        yield change._replace(attributes=attributes)
     elif attributes and change.action is not Action.CREATE:
-        yield replace(change, action=Action.UPDATE, attributes=attributes, replaces=(), interrupts=())
+        yield change._replace(action=Action.UPDATE, attributes=attributes, replaces=(), interrupts=())

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import serial
-from .objects import Key
+from .objects import ENTRIES, Key
 from .plan import Change
 
 _Record = dict[str, Any]
@@ -42,16 +42,21 @@ class Journal:
         self._fd = fd
 
     def announce(self, changes: Sequence[Change]) -> None:
-        """Write down what is about to happen, with what is needed to undo it, before it happens."""
+        """Write down what is about to happen, with what is needed to undo it, before it happens.
+
+        Of the entries of tunnels only how many: whose they are, the device says that they are on.
+        """
+        told = [change for change in changes if not isinstance(change.after, ENTRIES)]
         self.record(
             {
                 "event": "batch",
-                "creates": [change.key for change in changes if change.before is None],
+                "creates": [change.key for change in told if change.before is None],
                 "changes": [
                     [change.action.value, change.key, serial.to_data(change.before)]
-                    for change in changes
+                    for change in told
                     if change.before is not None
                 ],
+                "entries": len(changes) - len(told),
             }
         )
 

@@ -364,10 +364,16 @@ class Neighbour:
     """A permanent entry that says which MAC address an IP address has on a link."""
 
     kind_name: ClassVar[str] = "neighbour"
+    of_bridge: ClassVar[bool] = False
     netns: str
     link: str
     address: str
     mac: str | None = attr()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it says which MAC address that is."""
+        return self.mac is not None
 
     @property
     def key(self) -> Key:
@@ -394,12 +400,18 @@ class FdbEntry:
     sticky: bool | None = attr()
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it says which host a MAC address is behind, and nothing else."""
+        return not (self.of_bridge or self.learned or self.dst is None or self.sticky is not None)
+
+    @property
     def key(self) -> Key:
         if self.of_bridge:
             return ("fdb", self.netns, self.link, self.mac, IN_BRIDGE)
         return ("fdb", self.netns, self.link, self.mac, (self.dst or "") if goes_to_several(self.mac) else "")
 
 
+ENTRIES = (FdbEntry, Neighbour)  # what a tunnel has ten thousands of
 FLOOD = "00:00:00:00:00:00"
 IN_BRIDGE = "bridge"
 

@@ -7,6 +7,8 @@ networks are made of is up and its parameters are set before anything is plugged
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from .objects import (
     HOST,
     Address,
@@ -30,6 +32,7 @@ from .objects import (
 from .sides import Desired
 
 _REMOVAL = (Link, Netns, Rule, Route, Neighbour, FdbEntry, Address, Qdisc, Port, Sysctl)
+ENTRIES = (1, 0, 8, 0)  # behind every link and address of the host: there are as many as of nothing else
 _DELETION = (Rule, Route, Neighbour, FdbEntry, Address, Qdisc, Sysctl, Port, Link, Netns)
 
 
@@ -47,20 +50,27 @@ class Creation:
     """Sort keys of creations and updates; ties are broken by the order of declaration."""
 
     def __init__(self, desired: Desired) -> None:
-        self._index = {key: index for index, key in enumerate(desired.objects)}
-        self._netns: dict[str, int] = {}
-        for key, declared in desired.objects.items():
-            self._netns.setdefault(declared.object.netns, self._index[key])
-        self._bases = {key for key, declared in desired.objects.items() if _is_base(declared.object)}
+        self._desired = desired
+        self._others = {key: index for index, key in enumerate(desired.others)}
+        namespaces = (declared.object.netns for declared in desired.others.values())
+        self._netns = {name: place for place, name in enumerate(dict.fromkeys(namespaces))}
+        self._bases = {key for key, declared in desired.others.items() if _is_base(declared.object)}
 
     def of(self, obj: KernelObject) -> tuple[int, int, int, int]:
-        """The sort key of one declared object."""
-        index, netns = self._index[obj.key], self._netns[obj.netns]
+        """The sort key of one declared object that is no entry of a tunnel. All of those come at `ENTRIES`."""
+        index, netns = self._others[obj.key], self._netns[obj.netns]
         if isinstance(obj, Netns):
             return (0, netns, 0, index)
         if isinstance(obj, Sysctl) and obj.link is None:
             return (0, netns, 1, index)
-        return (1 if obj.netns == HOST else 2, netns, self._rank(obj), index)
+        if obj.netns == HOST:
+            return (1, 0, self._rank(obj), index)
+        return (2, netns, self._rank(obj), index)
+
+    @cached_property
+    def entries(self) -> dict[Key, int]:
+        """Which place each entry of a tunnel has among all of them."""
+        return {key: index for index, key in enumerate(self._desired.entries.by_key)}
 
     def _rank(self, obj: KernelObject) -> int:
         match obj:
@@ -79,7 +89,7 @@ class Creation:
             case Address():
                 return 7
             case _:
-                return 8
+                return 9
 
 
 def _is_base(obj: KernelObject) -> bool:

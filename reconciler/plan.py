@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import NamedTuple
 
 from .errors import Mark
 from .objects import KernelObject, Key, Value, parents
@@ -42,8 +43,7 @@ class AttributeChange:
     forces: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One step of a plan: create, update or delete one kernel object.
 
     A replacement is a DELETE and a CREATE of the same key, both naming in `replaces` the attributes that force it.

@@ -19,6 +19,7 @@ from . import order
 from .comparison import Difference, attributes, compare
 from .effects import Lost
 from .objects import (
+    ENTRIES,
     HOST,
     Address,
     FdbEntry,
@@ -103,25 +104,36 @@ class _Planner:
     def compare_declared(self) -> None:
         for requirement in self.desired.requirements:
             self.check_requirement(requirement)
-        all_are = self.recognised is self.desired.entries.by_key
-        for key, declared in (self.desired.others if all_are else self.desired.objects).items():
-            if key in self.recognised:
-                continue
-            found = self.observed.objects.get(key)
-            if declared.yields and found is not None and not found.ours:
-                self.stand_in(key, declared, found.object)
-            elif isinstance(declared.object, Link) and (taken := self.taken_name(declared.object)):
-                self.conflict(declared, *taken)
-            elif isinstance(declared.object, Link) and (problem := self.tenants.problem(declared.object)):
-                self.conflict(declared, *problem)
-            elif found is None:
-                self.create_missing(key, declared)
-            elif not found.ours and (problem := self.foreign_problem(declared.object, found)):
-                self.conflict(declared, *problem)
-            elif differences := compare(declared.object, found.object):
-                self.mend(key, declared, found, differences)
-            else:
-                self.unchanged.add(key)
+        for key, declared in self.desired.others.items():
+            self.compare_one(key, declared)
+        entries = self.desired.entries.by_key
+        if self.recognised is entries:
+            return
+        described = entries.keys() & self.apart.keys()
+        for key in _in_order(described, self.desired):
+            self.compare_one(key, entries[key])
+        if described or self.recognised:
+            entries = {k: d for k, d in entries.items() if k not in described and k not in self.recognised}
+        for key, (obj, origin, mark, _) in entries.items():  # none is there, and there can be ten thousands
+            cause = Cause.DRIFT if key in self.applied else Cause.DECLARED
+            self.creates[key] = Change(Action.CREATE, None, obj, cause, origin, mark)
+
+    def compare_one(self, key: Key, declared: Declared) -> None:
+        found = self.apart.get(key)
+        if declared.yields and found is not None and not found.ours:
+            self.stand_in(key, declared, found.object)
+        elif isinstance(declared.object, Link) and (taken := self.taken_name(declared.object)):
+            self.conflict(declared, *taken)
+        elif isinstance(declared.object, Link) and (problem := self.tenants.problem(declared.object)):
+            self.conflict(declared, *problem)
+        elif found is None:
+            self.create_missing(key, declared)
+        elif not found.ours and (problem := self.foreign_problem(declared.object, found)):
+            self.conflict(declared, *problem)
+        elif differences := compare(declared.object, found.object):
+            self.mend(key, declared, found, differences)
+        else:
+            self.unchanged.add(key)
 
     def check_requirement(self, wanted: Requirement) -> None:
         found = self.observed.objects.get(wanted.key)
@@ -393,23 +405,33 @@ class _Planner:
 
     def result(self) -> Plan:
         deletes = sorted(self.deletes.values(), key=lambda change: order.deletion(change.object))
-        rest = [*self.creates.values(), *self.updates.values()]
-        if rest:
-            creation = order.Creation(self.desired)
-            rest.sort(key=lambda change: creation.of(change.object))
-        changes, withheld = self.possible([*self.effective(deletes), *rest])
+        changes, withheld = self.possible([*self.effective(deletes), *self.in_order()])
         held: dict[Key, set[str]] = {}
         for change, cause in withheld:
             held.setdefault(cause, set()).add(change.origin)
         return Plan(
             self.desired.topology,
-            tuple(self.with_interrupts(change) for change in changes),
+            tuple(map(self.with_interrupts, changes) if self.deletes else changes),
             tuple(self.conflicts),
             tuple(found.object for found in self.apart.values() if self.is_notable(found)),
             len(self.unchanged) + len(self.recognised) - len(self.recognised.keys() & self.creates.keys()),
             tuple(replace(one, held=tuple(sorted(held.get(one.key, ())))) for one in self.pending),
             frozenset(change.key for change, _ in withheld),
         )
+
+    def in_order(self) -> list[Change]:
+        """Creations and updates."""
+        made = [*self.creates.values(), *self.updates.values()]
+        if not made:
+            return []
+        entries = [change for change in made if _is_entry(change)]
+        others = [change for change in made if not _is_entry(change)]
+        creation = order.Creation(self.desired)
+        if self.updates or self.deletes:
+            entries.sort(key=lambda change: creation.entries[change.key])
+        others.sort(key=lambda change: creation.of(change.object))
+        before = sum(1 for change in others if creation.of(change.object) < order.ENTRIES)
+        return [*others[:before], *entries, *others[before:]]
 
     def effective(self, deletes: list[Change]) -> list[Change]:
         """Without what is gone by then because an earlier one takes it along."""
@@ -430,6 +452,8 @@ class _Planner:
         that is waited for. What is no longer declared goes in any case. Also, which changes wait for which key.
         """
         causes = {key: key for key in [c.key for c in self.conflicts] + [p.key for p in self.pending]}
+        if not causes:
+            return changes, []
         kept: list[Change] = []
         withheld: list[tuple[Change, Key]] = []
         for change in changes:
@@ -451,7 +475,7 @@ class _Planner:
         origins = {
             self.desired.objects[key].origin for key in _in_order(cut, self.desired) if key[0] == "link"
         }
-        return replace(change, interrupts=tuple(sorted(origins - {change.origin})))
+        return change._replace(interrupts=tuple(sorted(origins - {change.origin})))
 
     def is_notable(self, found: Found) -> bool:
         """Foreign links and addresses in places of ours, which a reader of the plan may wonder about."""
@@ -477,6 +501,12 @@ def _recognised(desired: Desired, observed: Observed) -> tuple[Mapping[Key, Decl
     if known is desired.entries.by_key or all(desired.objects.get(k) is each for k, each in known.items()):
         return known, observed.apart
     return {}, observed.objects
+
+
+def _is_entry(change: Change) -> bool:
+    """Whether it makes or changes one of those of which a tunnel has ten thousands (`Desired.entries`)."""
+    obj = change.after
+    return isinstance(obj, ENTRIES) and obj.netns == HOST and not obj.of_bridge
 
 
 def _in_order(keys: Iterable[Key], desired: Desired) -> list[Key]:

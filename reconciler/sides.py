@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .errors import Mark
-from .objects import IN_BRIDGE, FdbEntry, KernelObject, Key, Neighbour
+from .objects import HOST, IN_BRIDGE, FdbEntry, KernelObject, Key, Neighbour
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(NamedTuple):
     """An object that shall exist. `origin` is its address in the topology, `mark` the file line that asks for it.
 
     `yields`: if somebody else has made something in its place, that serves as well and is left as it is.
@@ -85,11 +85,10 @@ class Desired:
 
 
 def _is_entry(key: Key) -> bool:
-    return key[0] in (FdbEntry.kind_name, Neighbour.kind_name) and key[-1] != IN_BRIDGE
+    return key[0] in (FdbEntry.kind_name, Neighbour.kind_name) and key[1] == HOST and key[-1] != IN_BRIDGE
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """An object that the kernel holds. `origin` comes from its ownership mark, None for foreign objects."""
 
     object: KernelObject

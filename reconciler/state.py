@@ -15,7 +15,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -187,7 +187,7 @@ class Store:
             if data is None or data.get("boot_id") != boot_id():
                 return {}
             with _damaged(self.directory / "applied.json"):
-                objects = [serial.from_data(item) for item in data["objects"]]
+                objects = serial.many_from_data(data)
             return {obj.key: obj for obj in objects}
 
         try:
@@ -292,15 +292,12 @@ class Store:
         self._write("state.json", data)
         self._remember("state.json", wanted)
 
-    def save_applied(self, objects: Sequence[KernelObject]) -> None:
+    def save_applied(self, objects: Mapping[Key, KernelObject]) -> None:
         """Replace the record of what is established, unless that is what is there already."""
-        wanted = {obj.key: obj for obj in objects}
-        if self._holds("applied.json", wanted):
+        if self._holds("applied.json", objects):
             return
-        self._write(
-            "applied.json", {"boot_id": boot_id(), "objects": [serial.to_data(obj) for obj in objects]}
-        )
-        self._remember("applied.json", wanted)
+        self._write("applied.json", {"boot_id": boot_id(), **serial.many_to_data(objects.values())})
+        self._remember("applied.json", objects)
 
     def _holds(self, name: str, wanted: object) -> bool:
         known = self._parsed.get(name)

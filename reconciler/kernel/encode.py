@@ -16,12 +16,10 @@ from ..objects import (
     Address,
     Bridge,
     Dummy,
-    FdbEntry,
     Ipvlan,
     Link,
     LinkRef,
     Macvlan,
-    Neighbour,
     Port,
     Qdisc,
     Route,
@@ -30,7 +28,7 @@ from ..objects import (
     Vxlan,
 )
 from ..plan import Action, Change
-from . import entries, linkinfo, qdisc, subnets, wire
+from . import linkinfo, qdisc, subnets, wire
 from .netlink import Message
 
 _ROUTE_NUMBERS = {word: number for number, word in wire.ROUTE_TYPES.items()}
@@ -60,10 +58,6 @@ class Lookup(Protocol):
 def messages(change: Change, lookup: Lookup) -> list[Message]:
     """The messages that carry out `change`, to be sent together and in order."""
     match change.action, change.object:
-        case action, (
-            FdbEntry() | Neighbour()
-        ) as entry:  # first, because there are ten thousands of these two
-            return [entries.message(entry, lookup.index(entry.link), delete=action is Action.DELETE)]
         case Action.CREATE, Link() as link:
             return _create_link(link, lookup)
         case Action.UPDATE, Link() as link:

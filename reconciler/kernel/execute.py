@@ -18,16 +18,17 @@ from contextlib import ExitStack, suppress
 from itertools import groupby
 
 from ..errors import KernelError
-from ..objects import KernelObject, Key, Link, LinkRef, Netns, Sysctl, parents
+from ..objects import ENTRIES, FdbEntry, KernelObject, Key, Link, LinkRef, Neighbour, Netns, Sysctl, parents
 from ..outcome import Outcome
 from ..plan import Action, Change
-from . import decode, encode, failpoints, netns, parallel, sysctl
+from . import decode, encode, entries, failpoints, netns, parallel, sysctl
 from .explain import explain
 from .netlink import CHUNK, Failure, Message, Reply, Socket
 
 _DOOMED = 0x53000000
 _ACCEPT_RA = "net/ipv6/conf/default/accept_ra"
 _KEPT = 512
+_ENTRIES_AT_ONCE = 512  # as many as CHUNK has room for
 _GONE = (errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENOENT)
 Note = Callable[[Mapping[Key, str]], None]
 
@@ -84,7 +85,9 @@ class Executor:
         """Changes of one way and one namespace."""
         ready: list[Change] = []
         blocked: dict[int, Key] = {}
-        for index, change in enumerate(changes):
+        if not self._failed:
+            ready = list(changes)
+        for index, change in enumerate(changes if self._failed else ()):
             if (cause := self._blocker(change)) is not None:
                 blocked[index] = cause
                 self._failed.add(change.key)
@@ -92,7 +95,7 @@ class Executor:
                 ready.append(change)
         failures = self._attempt(ready) if ready else {}
         if not failures and not blocked:
-            return [Outcome(change) for change in changes]
+            return list(map(Outcome, changes))
         self._failed.update(change.key for change in ready if change.key in failures)
         return [
             Outcome(change, blocked_by=blocked[index])
@@ -102,8 +105,6 @@ class Executor:
         ]
 
     def _blocker(self, change: Change) -> Key | None:
-        if not self._failed:
-            return None
         needed = (change.key, *parents(change.object)) if change.action is not Action.DELETE else ()
         return next((key for key in needed if key in self._failed), None)
 
@@ -249,8 +250,10 @@ def _runs(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
 
 
 def _way(change: Change) -> tuple[str, str, bool]:
-    obj = change.object
+    obj = change.after or change.object
     match obj:
+        case FdbEntry() | Neighbour():  # first, because there are ten thousands of these two
+            return ("entries", obj.netns, change.action is Action.DELETE)
         case Netns():
             return ("netns", "", change.action is Action.DELETE)
         case Sysctl():
@@ -280,6 +283,9 @@ class _Batch:
         with self._open:
             if len(changes) > 1 and all(_deletes_link(change) for change in changes):
                 self._delete_together(changes)
+                return
+            if isinstance(changes[0].object, ENTRIES):
+                self._send_entries(changes)
                 return
             for change in changes:
                 self._add(change)
@@ -338,6 +344,26 @@ class _Batch:
         if self._size > CHUNK:
             self._flush()
 
+    def _send_entries(self, changes: Sequence[Change]) -> None:
+        """All creations and updates, or all deletions: one message each."""
+        delete = changes[0].action is Action.DELETE
+        for link in {entry.link for entry in map(_entry, changes)}:
+            try:
+                self.index(link)
+            except KernelError as error:
+                missing = Failure(error.errno, error.message)
+                lost = [change for change in changes if _entry(change).link == link]
+                self.failures.update({change.key: explain(change, missing) for change in lost})
+        if self.failures:
+            changes = [change for change in changes if change.key not in self.failures]
+        for start in range(0, len(changes), _ENTRIES_AT_ONCE):
+            part = changes[start : start + _ENTRIES_AT_ONCE]
+            refused = self.sock.transact(entries.messages([*map(_entry, part)], self._indexes, delete=delete))
+            self.sent += len(part)
+            for number, failure in refused.items():
+                if not (delete and failure.errno in _GONE):
+                    self.failures[part[number].key] = explain(part[number], failure)
+
     def _flush(self, question: Message | None = None) -> Reply | Failure | None:
         """Send what is pending, and with it a question; the answer to that."""
         pending, self._pending, self._size = self._pending, [], 0
@@ -394,6 +420,12 @@ class _Batch:
         if refused and refused[0].errno != errno.ENODEV:
             for change in changes:
                 self.failures.setdefault(change.key, explain(change, refused[0]))
+
+
+def _entry(change: Change) -> FdbEntry | Neighbour:
+    entry = change.after or change.before
+    assert isinstance(entry, ENTRIES)
+    return entry
 
 
 def _deletes_link(change: Change) -> bool:

@@ -54,13 +54,15 @@ class Failure:
         return f"{os.strerror(self.errno)} ({self.name})" + (f": {self.detail}" if self.detail else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A request without its header: type, flags beside REQUEST, body."""
 
     type: int
     flags: int
     body: bytes
+
+
+Request = tuple[int, int, bytes]  # a `Message`, or as much as one
 
 
 class Reply(NamedTuple):
@@ -114,7 +116,7 @@ class Socket:
         """Release the file descriptor."""
         self._socket.close()
 
-    def transact(self, messages: Sequence[Message]) -> dict[int, Failure]:
+    def transact(self, messages: Sequence[Request]) -> dict[int, Failure]:
         """Send `messages`, in order; the failed ones by their index. Keep them near CHUNK bytes in all."""
         if not messages:
             return {}
@@ -198,15 +200,20 @@ class Socket:
                     return None if torn else (runs, replies)
                 replies.append(reply)
 
-    def _send(self, messages: Sequence[Message], *, ack_last: bool) -> None:
+    def _send(self, messages: Sequence[Request], *, ack_last: bool) -> None:
         parts: list[bytes] = []
-        last = len(messages) - 1
-        for index, message in enumerate(messages):
-            self._sequence += 1
-            flags = message.flags | wire.NLM_F_REQUEST | (wire.NLM_F_ACK if ack_last and index == last else 0)
-            parts.append(wire.HEADER.pack(16 + len(message.body), message.type, flags, self._sequence, 0))
-            parts.append(message.body)
-            parts.append(b"\0" * (-len(message.body) & 3))
+        pack, first = wire.HEADER.pack, self._sequence + 1
+        self._sequence += len(messages)
+        for sequence, (kind, flags, body) in enumerate(messages, first):
+            parts += (pack(16 + len(body), kind, flags | wire.NLM_F_REQUEST, sequence, 0), body)
+            if len(body) & 3:
+                parts.append(b"\0" * (-len(body) & 3))
+        if ack_last:
+            kind, flags, body = messages[-1]
+            last = -3 if len(body) & 3 else -2
+            parts[last] = pack(
+                16 + len(body), kind, flags | wire.NLM_F_REQUEST | wire.NLM_F_ACK, self._sequence, 0
+            )
         try:
             self._socket.send(b"".join(parts))
         except OSError as error:

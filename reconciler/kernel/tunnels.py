@@ -24,7 +24,7 @@ from ..sides import Declared, Scope
 from . import wire
 from .assemble import Entry
 from .decode import LinkRecord
-from .entries import Table, expected, told
+from .entries import expected, told
 from .netlink import Reply, Run, Socket
 
 _STATIC = wire.NUD_PERMANENT | wire.NUD_NOARP
@@ -45,7 +45,7 @@ def read(
     for record in links:
         if record.kind == "vxlan" and (origin := _origin(record, scope.topology)) is not None:
             for family in (AF_BRIDGE, AF_INET, AF_INET6):
-                wanted = expected(scope.entries).get(Table(record.name, origin, family), {})
+                wanted = expected(scope.entries).get((record.name, origin, family), {})
                 keys, replies = _dump(sock, family, record.index, wanted)
                 recognised.append(keys)
                 found += _decoded(replies, family, record, origin)

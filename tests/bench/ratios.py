@@ -8,6 +8,7 @@ its line says so and the script returns 1: a benchmark that hides a failure is w
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from tests.bench import watching
 from tests.bench.shapes import NAME, Shape
-from tests.bench.tunnels import DEVICE, HERE, HOSTS, PARSE_AND_READ, READ, SEND, VTEP, Tunnels
+from tests.bench.tunnels import DEVICE, DEVICE_KIND, HERE, HOSTS, PARSE_AND_READ, SEND, VTEP, Tunnels
 from tests.world import ROOT, World, refusal
 
 RECONCILER = (sys.executable, "-m", "reconciler")
@@ -209,7 +210,7 @@ def validation(plan: Plan, table: Table) -> None:
 
 
 def tunnels(plan: Plan, table: Table) -> None:
-    """Apply of 10,000 endpoints on other hosts, and a plan that finds nothing to do."""
+    """Apply of 10,000 endpoints on other hosts, and a plan that finds nothing to do: from memory, and as commands."""
     shape = Tunnels(max(HOSTS, round(10_000 * plan.scale)))
     for _ in range(plan.rounds):
         with World() as world:
@@ -218,45 +219,54 @@ def tunnels(plan: Plan, table: Table) -> None:
             if plan.ours:
                 table.add("tunnel apply", _ours(world, "apply", file, "--host", HERE, "--yes").wall)
                 table.add("tunnel plan", _ours(world, "plan", file, "--host", HERE).wall)
-                files = _ours(world, "validate", file).wall
-                table.add("tunnel look", table.values["tunnel plan"][-1] - files)
-                table.add("tunnel read", _measured(world, sys.executable, "-c", READ).wall)
                 table.add(
                     "tunnel parse and read",
                     _measured(world, sys.executable, "-c", PARSE_AND_READ, file).wall,
                 )
         with World() as world:
             file = str(world.write("bench.yaml", shape.topology()))
-            kind = (
-                "type",
-                "vxlan",
-                "id",
-                "7",
-                "local",
-                "127.0.0.1",
-                "dstport",
-                "4789",
-                "nolearning",
-                "proxy",
-            )
-            world.run("ip", "link", "add", DEVICE, "up", *kind)
+            world.run("ip", "link", "add", DEVICE, "up", *DEVICE_KIND)
             table.add("tunnel send", _measured(world, sys.executable, "-c", SEND, file).wall)
+    if plan.ours:
+        _tunnels_in_memory(plan, shape, table)
     size = f"{shape.size:,} endpoints on other hosts"
     table.line(
-        f"apply {size}, against reading the file in C and sending packed messages",
-        "tunnel apply",
-        "tunnel send",
+        f"from memory: plan and apply {size}, against packing and sending",
+        "memory apply",
+        "memory send",
+        "ms",
+    )
+    table.line("the same from the topology, compiled first", "memory compile and apply", "memory send", "ms")
+    table.line(
+        "from memory: a plan that finds nothing to do, against `bridge -j fdb` and `ip -j neigh`",
+        "memory look",
+        "memory read",
+        "ms",
     )
     table.line(
-        "a plan that finds nothing to do, against reading file and tables with other tools",
+        f"`apply` {size}, against reading the file in C and the same sender", "tunnel apply", "tunnel send"
+    )
+    table.line(
+        "`plan` of it that finds nothing to do, against reading file and tables with other tools",
         "tunnel plan",
         "tunnel parse and read",
     )
-    table.line(
-        "what that plan takes beyond `validate`, against `bridge -j fdb` and `ip -j neigh` alone",
-        "tunnel look",
-        "tunnel read",
-    )
+
+
+def _tunnels_in_memory(plan: Plan, shape: Tunnels, table: Table) -> None:
+    with World() as world:
+        file = str(world.write("bench.yaml", shape.topology()))
+        world.run("ip", "addr", "add", f"{VTEP}/32", "dev", "lo")
+        world.run("ip", "link", "add", DEVICE, "up", *DEVICE_KIND)
+        command = (sys.executable, "-m", "tests.bench.resident", file, str(plan.rounds))
+        done = world.run(*command, check=False, env=world.environment(), timeout=600)
+        if done.returncode:
+            raise RunFailed(f"{' '.join(command[1:3])}: {done.stderr.strip().splitlines()[-1]}")
+    seconds: dict[str, list[float]] = json.loads(done.stdout)
+    pairs = zip(seconds["compile"], seconds["apply"], strict=True)
+    for name, values in {**seconds, "compile and apply": [sum(pair) for pair in pairs]}.items():
+        for value in values:
+            table.add(f"memory {name}", value * 1000)
 
 
 def start(plan: Plan, table: Table) -> None:

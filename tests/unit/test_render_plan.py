@@ -101,9 +101,8 @@ def full_plan() -> Plan:
         ),
         update(web_inner, "sandbox/web/endpoint/eth0", "web", AttributeChange("mtu", 1500, 1450, DRIFT)),
         create(address("web", "10.1.0.7/24"), "sandbox/web/endpoint/eth0", "web"),
-        replace(
-            update(forwarding, "sandbox/web", "web", AttributeChange("value", "0", "1", DECLARED)),
-            after=replace(forwarding, value="1"),
+        update(forwarding, "sandbox/web", "web", AttributeChange("value", "0", "1", DECLARED))._replace(
+            after=replace(forwarding, value="1")
         ),
         create(
             Route(netns="lab.web", to="10.9.0.0/16", via="10.1.0.1", dev="eth0", type="unicast"),

@@ -86,7 +86,7 @@ def mistaken(text: str = HOSTILE) -> Report:
 def hostile_plan() -> Report:
     """A plan of addresses and messages that are hostile."""
     plan = full_plan()
-    changes = tuple(replace(change, origin=f"sandbox/{HOSTILE}") for change in plan.changes)
+    changes = tuple(change._replace(origin=f"sandbox/{HOSTILE}") for change in plan.changes)
     conflicts = tuple(replace(one, message=HOSTILE, origin=HOSTILE, hint=HOSTILE) for one in plan.conflicts)
     plan = replace(plan, changes=changes, conflicts=conflicts)
     view = PlanView(plan, HOSTILE, 0.1, None, desired())
@@ -283,7 +283,7 @@ def test_markdown_fits_into_a_comment() -> None:
     run = planned()
     assert run.view is not None
     change = run.view.plan.changes[4]
-    many = tuple(replace(change, origin=f"sandbox/sandbox-number-{n}") for n in range(5_000))
+    many = tuple(change._replace(origin=f"sandbox/sandbox-number-{n}") for n in range(5_000))
     view = replace(run.view, plan=replace(run.view.plan, changes=many))
     text = markdown.text(replace(run, view=view))
     assert len(text) < 65_536

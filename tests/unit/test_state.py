@@ -17,6 +17,7 @@ from reconciler.model import Leases
 from reconciler.objects import (
     HOST,
     Bridge,
+    KernelObject,
     Key,
     Link,
     Netns,
@@ -55,7 +56,7 @@ def test_what_was_saved_comes_back(store: Store) -> None:
     """Leases, claims, the applied objects and the history; readable for root only."""
     with store.lock():
         store.save(LEASES, CLAIMS)
-        store.save_applied([WEB])
+        store.save_applied({WEB.key: WEB})
         store.add_history(RUN)
     again = Store(store.root, "shop")
     assert (again.leases(), again.claims(), again.applied()) == (LEASES, CLAIMS, {WEB.key: WEB})
@@ -69,7 +70,7 @@ def test_a_reboot_voids_what_was_said_about_the_kernel(store: Store, reboot: Cal
     """Claims and the applied record go; leases stay."""
     with store.lock():
         store.save(LEASES, CLAIMS)
-        store.save_applied([WEB])
+        store.save_applied({WEB.key: WEB})
     reboot()
     assert (store.leases(), store.claims(), store.applied()) == (LEASES, {}, {})
 
@@ -256,9 +257,9 @@ def test_a_damaged_record_of_what_was_applied_is_replaced(store: Store, content:
         else:
             path.write_bytes(content.replace(b"BOOT", state.boot_id().encode()))
         assert (store.applied(), store.applied_links(HOST)) == ({}, frozenset())
-        store.save_applied([])
+        store.save_applied({})
         assert json.loads(path.read_bytes())["objects"] == []
-        store.save_applied([WEB])
+        store.save_applied({WEB.key: WEB})
         assert store.applied() == {WEB.key: WEB}
     again = Store(store.root, "shop")
     assert (again.applied(), again.forgotten) == ({WEB.key: WEB}, {})
@@ -443,11 +444,12 @@ def test_a_state_directory_that_may_not_be_written_is_a_lack_of_privilege(
 def test_links_that_were_applied_by_namespace(store: Store) -> None:
     """Their names alone, of one namespace; nothing after a reboot or of a damaged record."""
     with store.lock():
-        links = [
+        links: list[KernelObject] = [
+            WEB,
             Link(netns=HOST, name="shop-front", kind=Bridge()),
             Link(netns="shop.web", name="eth0", kind=Veth()),
         ]
-        store.save_applied([WEB, *links])
+        store.save_applied({obj.key: obj for obj in links})
         assert store.applied_links(HOST) == {"shop-front"}
         record = {"boot_id": state.boot_id(), "objects": [7]}
         (store.directory / "applied.json").write_text(json.dumps(record))
