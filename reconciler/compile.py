@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from . import marks, names
 from .drivers import every
 from .drivers.contract import Driver, Item, Member, Owner, Site, declare
+from .load.source import paused_gc
 from .model import RouteType, Sandbox, SandboxKind, StaticRoute, Topology
 from .objects import HOST, Key, Netns, Route, Sysctl
 from .sides import Declared, Desired, Here, Requirement
@@ -29,12 +30,13 @@ def compile_topology(
     """
     objects: dict[Key, Declared] = {}
     requirements: list[Requirement] = []
-    for item in _items(topology, drivers or every(), host):
-        match item:
-            case Requirement():
-                requirements.append(item)
-            case Declared():
-                objects.setdefault(item.object.key, item)
+    with paused_gc():
+        for item in _items(topology, drivers or every(), host):
+            match item:
+                case Requirement():
+                    requirements.append(item)
+                case Declared():
+                    objects.setdefault(item.object.key, item)
     here = Here(host, str(topology.hosts[host].vtep)) if host is not None else None
     return Desired(
         topology.name, objects, tuple(requirements), here, frozenset(_protected(topology.on(host)))
