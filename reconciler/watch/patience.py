@@ -73,6 +73,8 @@ class Patience:
         record = self._records.setdefault(address, _Record())
         if record.repairs and now - record.repairs[-1] > CALM:
             record.slowed = 0
+        while record.repairs and now - record.repairs[0] > CALM:
+            record.repairs.popleft()
         record.what = what
         record.repairs.append(now)
         if len(_recent(record, now)) >= FLAPS:

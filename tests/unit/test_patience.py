@@ -78,6 +78,18 @@ def test_a_fight_ends_in_calm() -> None:
     assert kept.held(later) == {}
 
 
+def test_a_fight_is_not_older_than_it_is() -> None:
+    """What was repaired long before belongs to another story, and is not kept for this one."""
+    kept = patience()
+    for number in range(10):
+        kept.repaired(WEB, "mtu", number * CALM / 3)
+    began = 10 * CALM
+    for number in range(FLAPS):
+        kept.repaired(WEB, "mtu", began + number)
+    (fight,) = kept.flapping(began + FLAPS)
+    assert (fight.times, fight.seconds) == (FLAPS, FLAPS)
+
+
 def test_what_is_no_longer_known_is_forgotten() -> None:
     """An address that left the files holds nothing when it comes back."""
     kept = patience()
