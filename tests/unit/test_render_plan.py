@@ -24,7 +24,7 @@ from reconciler.objects import (
 from reconciler.plan import Action, AttributeChange, Cause, Change, Conflict, Plan
 from reconciler.render import documents
 from reconciler.render import plan as render
-from reconciler.render.entries import Verb, entries
+from reconciler.render.entries import Verb, entries, rows
 from reconciler.render.plan import PlanView
 from reconciler.render.style import PLAIN, Style
 from reconciler.sides import Declared, Desired, Requirement
@@ -206,6 +206,16 @@ def test_a_replacement_by_drift_reads_well() -> None:
     head, row = render.text(view(Plan("lab", changes)), PLAIN).splitlines()[2:4]
     assert head.split() == ["-/+", name, "lab.yaml:5", "drift"]
     assert row == "      peer (host end)  foo0 on the host → eth0 in lab.web  forces replacement"
+
+
+def test_a_lost_subnet_is_named_as_the_route_that_it_is() -> None:
+    """For whoever deleted it that is what he deleted; the address itself is what it was."""
+    held = address("web", "10.0.0.2/24")
+    lost = AttributeChange("connected", False, True, DRIFT)
+    change = Change(Action.UPDATE, held, held, DRIFT, "sandbox/web/endpoint/eth0", LINE["web"], (lost,))
+    (entry,) = entries((change,))
+    (row,) = rows(entry)
+    assert (row.name, row.before, row.after, row.note) == ("route 10.0.0.0/24", "none", "dev eth0", "drift")
 
 
 def test_long_lists_of_names_are_cut_at_the_end() -> None:
