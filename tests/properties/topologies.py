@@ -209,6 +209,7 @@ VANDALISM = st.lists(
                 "address",
                 "route",
                 "slower",
+                "cut off",
             ]
         ),
         st.integers(0, 1000),
@@ -234,6 +235,8 @@ def _fits(what: str, kernel: FakeKernel, key: Key) -> bool:
         return isinstance(obj, Sysctl)
     if what == "slower":
         return isinstance(obj, Qdisc)
+    if what == "cut off":
+        return isinstance(obj, Address) and key in kernel.marked and not obj.secondary
     if not isinstance(obj, Link) or obj.alias is None:
         return False
     if what in ("loose", "stolen"):
@@ -251,6 +254,8 @@ def _harm(kernel: FakeKernel, what: str, key: Key) -> None:
         case "slower", Qdisc():
             limited = obj.discipline == "tbf"
             kernel.objects[key] = replace(obj, rate=1) if limited else replace(obj, delay=1, loss=1)
+        case "cut off", Address():
+            kernel.objects[key] = replace(obj, connected=False)
         case "address", Link():
             kernel.put(Address(netns=obj.netns, link=obj.name, address="10.77.0.7/24"))
         case "route", Link():
