@@ -54,8 +54,8 @@ def lab() -> Iterator[Topology]:
 
 
 @pytest.mark.parametrize("user", ["root", "ordinary"])
-def test_the_example_with_four_workers(world: World, user: str) -> None:
-    """The same names and addresses in four views at once, as either user; the host is as before."""
+def test_the_example_with_eight_workers(world: World, user: str) -> None:
+    """The same names and addresses in as many views at once as there are tests, as either user; the host is as before."""
     who: tuple[str, ...] = ()
     if user == "ordinary":
         if reason := ordinary.refusal(world):
@@ -63,7 +63,7 @@ def test_the_example_with_four_workers(world: World, user: str) -> None:
         ordinary.admit(world)
         who = ordinary.COMMAND
     before = world.snapshot()
-    done = pytest_in(world, EXAMPLE, "-n", "4", who=who)
+    done = pytest_in(world, EXAMPLE, "-n", "8", who=who)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "5 passed, 1 skipped" in done.stdout or "6 passed" in done.stdout
     if "skipped" in done.stdout:
