@@ -42,6 +42,8 @@ from .watched import Desk, Report
 _KERNEL_QUIET, _KERNEL_PATIENCE = 0.01, 0.05
 _FILES_QUIET, _FILES_PATIENCE = 0.1, 10.0
 _LOCK_WAIT = 0.25
+# Seconds that the first pass waits for what it made: who hears that a watch is ready need not wait once more.
+_START_PATIENCE = 5.0
 _TOLD = (Reason.WAITING, Reason.CONFLICT, Reason.PROTECTED)
 
 
@@ -344,7 +346,8 @@ class _Watch:
             self.loaded.store,
             reporter=Progress(self.alive),
             options=Options(
-                wait=False,
+                wait=not self.ready,
+                timeout=_START_PATIENCE,
                 command="watch",
                 digest=self.loaded.expanded.digest,
                 revision=self.reading.revision or "",
@@ -354,6 +357,8 @@ class _Watch:
         self.stop = self.stop or result.interrupted
         assert result.seen is not None
         observed, left = result.seen
+        if observed.unready and not result.unready:  # the first pass has waited for that
+            return self.look()
         if self.permitted(left).changes:  # somebody was at it meanwhile, and that look has heard it
             self.again_at = time.monotonic()
         return Look(observed, left, result.configured)
