@@ -165,7 +165,9 @@ def apply(
             journal.announce(batch)
             run.outcomes.extend(kernel.execute(batch, journal.priors))
             reporter.progressed(len(run.outcomes))
-        return run.finish(interrupts)
+        result = run.finish(interrupts)
+    # Also a signal that came while the run was written down is for whoever called.
+    return replace(result, interrupted=interrupts.received)
 
 
 def record_in_sync(desired: Desired, leases: Leases, store: Store, command: str) -> None:

@@ -357,7 +357,7 @@ class _Watch:
         self.stop = self.stop or result.interrupted
         assert result.seen is not None
         observed, left = result.seen
-        if observed.unready and not result.unready:  # the first pass has waited for that
+        if observed.unready and result.ready is not None:  # the first pass has waited for that
             return self.look()
         if self.permitted(left).changes:  # somebody was at it meanwhile, and that look has heard it
             self.again_at = time.monotonic()
