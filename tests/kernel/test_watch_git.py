@@ -291,13 +291,13 @@ def test_what_a_tree_may_not_do(world: World, repository: Repository) -> None:
 def test_an_include_of_what_is_elsewhere_in_the_tree(world: World, repository: Repository) -> None:
     """What --path names may include what lies beside it, and a link or a program elsewhere is nobody's business."""
     shared = {"sandboxes": {"b": {"endpoints": {"eth0": "front"}}}}
-    repository.put({"hosts/one.conf": lab("a", include=["../shared/more.yaml"]), "shared/more.yaml": shared})
+    repository.put({"hosts/one.conf": lab("a", include=["../parts/more.yaml"]), "parts/more.yaml": shared})
     world.run("ln", "-s", "/etc", repository.path / "link")
-    repository.commit({"shared/tool": "#!/bin/sh"})
+    repository.commit({"parts/tool": "#!/bin/sh"})
     with following(world, "lab", repository.path, "--path", "hosts/one.conf") as watch:
         assert world.netns() == ["lab.a", "lab.b"]
         shared["sandboxes"]["c"] = {"endpoints": {"eth0": "front"}}
-        more = repository.commit({"shared/more.yaml": shared})
+        more = repository.commit({"parts/more.yaml": shared})
         fetch(watch)
         applied(watch, more)
 
