@@ -357,11 +357,11 @@ class _Watch:
         self.stop = self.stop or result.interrupted
         assert result.seen is not None
         observed, left = result.seen
-        if observed.unready and result.ready is not None:  # the first pass has waited for that
-            return self.look()
-        if self.permitted(left).changes:  # somebody was at it meanwhile, and that look has heard it
+        waited = result.ready is not None and observed.unready  # which the first pass does
+        look = self.look() if waited else Look(observed, left, result.configured)
+        if self.permitted(look.plan).changes:  # somebody was at it meanwhile, and that look has heard it
             self.again_at = time.monotonic()
-        return Look(observed, left, result.configured)
+        return look
 
     def look(self) -> Look:
         loaded = self.loaded
