@@ -18,11 +18,11 @@ from ..load.source import STDIN
 from ..render import events as render
 from ..watch import loop, metrics, watched
 from ..watch.audience import Pulse, Tally
-from ..watch.origin import Origin
 from ..watch.reading import Settings
 from ..watch.remote import remote
 from ..watch.repository import COMMIT, Rules
 from ..watch.service import Manager
+from ..watch.upstream import Upstream
 from ..watch.watched import Report
 from .console import Console
 from .inputs import Inputs, has_files, inputs, state_dir
@@ -30,8 +30,8 @@ from .inputs import Inputs, has_files, inputs, state_dir
 
 def run(args: Namespace, console: Console) -> int:
     """Until a signal ends it."""
-    origin = _origin(args)
-    named = inputs(args) if origin is None else Inputs((), ())
+    upstream = _upstream(args)
+    named = inputs(args) if upstream is None else Inputs((), ())
     if STDIN in (*named.paths, *named.overrides):
         raise UsageError("standard input cannot be watched", hint="name files or directories")
     manager = Manager()
@@ -51,12 +51,12 @@ def run(args: Namespace, console: Console) -> int:
             detect_only=args.detect_only,
             allowed=Allowed(args.allow_empty, args.max_deletes, tuple(args.allow_delete)),
             rhythm=min(rhythms, default=None),
-            origin=origin,
+            upstream=upstream,
         )
         return loop.run(settings, _Lines(console, manager, exports))
 
 
-def _origin(args: Namespace) -> Origin | None:
+def _upstream(args: Namespace) -> Upstream | None:
     """The repository that is named. Raises UsageError for what does not go together."""
     if args.git is None:
         for flag in ("branch", "path", "interval", "allowed_signers", "accept_rewrite", "git_user"):
@@ -77,7 +77,7 @@ def _origin(args: Namespace) -> Origin | None:
         hint = "name --allowed-signers, or use https:// or ssh://"
         raise UsageError("whoever is on the way can change what git:// brings", hint=hint)
     rules = Rules(args.allowed_signers, args.accept_rewrite)
-    return Origin(found, rules, 60.0 if args.interval is None else args.interval, args.git_user)
+    return Upstream(found, rules, 60.0 if args.interval is None else args.interval, args.git_user)
 
 
 def _exports(args: Namespace, console: Console, stack: ExitStack) -> list[metrics.Export]:

@@ -20,7 +20,7 @@ LONGEST = 900.0
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Answer:
     """What one look found. `base` is the applied commit that `commit` was held against, None before the first.
 
     `refused` says why the commit is not to be followed, `unreachable` why there is none.
@@ -37,13 +37,13 @@ class Found:
 class Fetching:
     """The thread. `look` is called in it and must not raise; `git` is what it may be in the middle of when it is to end."""
 
-    def __init__(self, look: Callable[[], Found], git: Git, interval: float) -> None:
+    def __init__(self, look: Callable[[], Answer], git: Git, interval: float) -> None:
         self._look, self._git, self._interval = look, git, interval
         self._random = SystemRandom()
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._asked = threading.Event()
         self._guard = threading.Lock()
-        self._found: Found | None = None
+        self._found: Answer | None = None
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="git", daemon=True)
         self._failures = 0
@@ -73,7 +73,7 @@ class Fetching:
         self._failures = 0
         self._asked.set()
 
-    def take(self) -> Found | None:
+    def take(self) -> Answer | None:
         """The newest answer that was not taken yet."""
         with suppress(BlockingIOError):
             os.read(self._reader, 4096)

@@ -14,7 +14,7 @@ from ..guard import Allowed
 from ..pipeline import Loaded
 from ..state import Store
 from .edits import Edits
-from .origin import Followed, News, Origin
+from .upstream import Followed, News, Upstream
 from .watched import Following
 
 
@@ -23,7 +23,7 @@ class Settings:
     """What to watch and how. `resync` is the time in seconds after which everything is looked at whatever was heard.
 
     `rhythm` is the time in seconds after which the listener hears a sign of life, whatever happens; None for no such time.
-    With an `origin`, the files are its, and no `paths` are named.
+    With an `upstream`, the files are its, and no `paths` are named.
     """
 
     paths: tuple[str, ...]
@@ -35,7 +35,7 @@ class Settings:
     allowed: Allowed = field(default_factory=Allowed)
     rhythm: float | None = None
     policies: tuple[str, ...] = ()
-    origin: Origin | None = None
+    upstream: Upstream | None = None
 
 
 class Reading:
@@ -43,7 +43,9 @@ class Reading:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._followed = None if settings.origin is None else Followed(settings.origin, settings.state_dir)
+        self._followed = (
+            None if settings.upstream is None else Followed(settings.upstream, settings.state_dir)
+        )
         self.edits = Edits(())
 
     def __enter__(self) -> Self:

@@ -19,7 +19,7 @@ from typing import NamedTuple, Self, TypeVar
 from ..errors import ReconcilerError, Refused, TopologyError
 from ..state import Store
 from . import git
-from .fetching import Fetching, Found
+from .fetching import Answer, Fetching
 from .git import Git
 from .remote import Remote
 from .repository import Repository, Rules, signers
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class Upstream:
     """What to follow and how. `interval` is seconds from one look to the next, `user` as whom git runs, None for the usual."""
 
     remote: Remote
@@ -51,26 +51,26 @@ class News(NamedTuple):
 
 
 class Followed:
-    """The working state of one watch's origin; made for one `with`."""
+    """The working state of one watch's upstream; made for one `with`."""
 
-    def __init__(self, origin: Origin, state_dir: Path) -> None:
-        git.require(*_programs(origin))
-        self._origin = origin
-        self._revisions = Revisions(state_dir, origin.remote)
-        self._git = Git(self._revisions.repository, origin.remote, git.user(origin.user))
-        self._repository = Repository(self._git, origin.remote, origin.rules)
-        self._fetching = Fetching(self._look, self._git, origin.interval)
+    def __init__(self, upstream: Upstream, state_dir: Path) -> None:
+        git.require(*_programs(upstream))
+        self._upstream = upstream
+        self._revisions = Revisions(state_dir, upstream.remote)
+        self._git = Git(self._revisions.repository, upstream.remote, git.user(upstream.user))
+        self._repository = Repository(self._git, upstream.remote, upstream.rules)
+        self._fetching = Fetching(self._look, self._git, upstream.interval)
         self._stack = ExitStack()
         self.applied: Applied | None = None
-        self._found: Found | None = None  # the last that is worth reading
+        self._found: Answer | None = None  # the last that is worth reading
         self._seen: str | None = None  # the last that was written out
-        self._refused: Found | None = None
+        self._refused: Answer | None = None
         self._unreachable: str | None = None
         self._fetched: str | None = None
 
     def __enter__(self) -> Self:
-        if self._origin.rules.signers is not None:
-            signers(self._origin.rules.signers)  # what is wrong with it is better said now
+        if self._upstream.rules.signers is not None:
+            signers(self._upstream.rules.signers)  # what is wrong with it is better said now
         with ExitStack() as stack:
             stack.enter_context(self._revisions.occupied())
             stack.callback(self._fetching.close)
@@ -116,8 +116,8 @@ class Followed:
     @property
     def paths(self) -> tuple[str, ...]:
         """What of them makes the topology, as `default_paths` has it where nothing was asked for."""
-        if self._origin.remote.path is not None:
-            return (str(self.tree / self._origin.remote.path),)
+        if self._upstream.remote.path is not None:
+            return (str(self.tree / self._upstream.remote.path),)
         if (self.tree / "topologies").is_dir():
             return (str(self.tree / "topologies"),)
         return tuple(sorted(map(str, self.tree.glob("*.topo.yaml")))) or (str(self.tree),)
@@ -130,7 +130,7 @@ class Followed:
         if found.unreachable is not None:
             return self._lost(found.unreachable)
         events = (
-            () if self._unreachable is None else (("reached", f"{self._origin.remote.words} is reached"),)
+            () if self._unreachable is None else (("reached", f"{self._upstream.remote.words} is reached"),)
         )
         self._unreachable, self._fetched = None, found.at
         if found.base != self._base:  # meanwhile another one was applied, which it was not held against
@@ -169,7 +169,7 @@ class Followed:
 
     def following(self, *, mistaken: bool) -> Following:
         """For the report. `mistaken` is whether what is to be read is wrong."""
-        remote, applied = self._origin.remote, self.applied
+        remote, applied = self._upstream.remote, self.applied
         refused = self._refused.commit if self._refused is not None else self.commit if mistaken else None
         return Following(
             remote.shown,
@@ -189,24 +189,24 @@ class Followed:
     def _base(self) -> str | None:
         return None if self.applied is None else self.applied.commit
 
-    def _look(self) -> Found:
+    def _look(self) -> Answer:
         """Fetch, and hold what comes against the rules."""
         base, commit = self._base, None
         try:
             self._revisions.prune((base, self._seen, self.commit if base else None))
             commit = self._repository.fetch(base)
             if commit == base and self._revisions.tree(commit).is_dir():
-                return Found(now(), base, commit, self.applied.signer if self.applied else None)
+                return Answer(now(), base, commit, self.applied.signer if self.applied else None)
             signer = self._repository.check(commit, base)
             self._repository.write(commit, self._revisions.tree(commit))
             self._seen = commit
-            return Found(now(), base, commit, signer)
+            return Answer(now(), base, commit, signer)
         except Refused as error:
-            return Found(now(), base, commit, refused=error)
+            return Answer(now(), base, commit, refused=error)
         except ReconcilerError as error:
-            return Found(now(), base, unreachable=error)
+            return Answer(now(), base, unreachable=error)
         except (OSError, ValueError) as error:  # a full disk; something that git never says
-            return Found(now(), base, unreachable=ReconcilerError(str(error)))
+            return Answer(now(), base, unreachable=ReconcilerError(str(error)))
 
     def _again(self, load: Callable[[], T]) -> T | None:
         if self.applied is None or not self.tree.is_dir():
@@ -221,7 +221,9 @@ class Followed:
             error = found.unreachable
             if type(error) is not git.GitFailed:
                 raise error
-            raise ReconcilerError(f"{self._origin.remote.words} cannot be fetched: {error}", hint=error.hint)
+            raise ReconcilerError(
+                f"{self._upstream.remote.words} cannot be fetched: {error}", hint=error.hint
+            )
         if found.refused is not None:
             raise Refused(self._why(found), hint=found.refused.hint)
         self._found, self._fetched = found, found.at
@@ -236,17 +238,17 @@ class Followed:
 
     def _lost(self, error: ReconcilerError) -> News:
         first, self._unreachable = self._unreachable is None, str(error)
-        words = f"{self._origin.remote.words} cannot be fetched: {error}; what is applied stays"
+        words = f"{self._upstream.remote.words} cannot be fetched: {error}; what is applied stays"
         return News((("unreachable", words),) if first else ())
 
-    def _why(self, found: Found) -> str:
+    def _why(self, found: Answer) -> str:
         commit = "what was fetched" if found.commit is None else f"commit {found.commit[:12]}"
         hint = f" ({found.refused.hint})" if found.refused is not None and found.refused.hint else ""
         return f"{commit} is refused: {found.refused}{hint}"
 
 
-def _programs(origin: Origin) -> Iterator[str]:
-    if origin.rules.signers is not None:
+def _programs(upstream: Upstream) -> Iterator[str]:
+    if upstream.rules.signers is not None:
         yield "ssh-keygen"
-    if origin.remote.scheme == "ssh":
+    if upstream.remote.scheme == "ssh":
         yield "ssh"
