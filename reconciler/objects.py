@@ -12,10 +12,11 @@ an absolute path or "pid:N" is a namespace that we were given.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
+
+from .sameness import includes, nearly, same_parameter, same_set, within_tick
 
 HOST = ""
 Key = tuple[str, ...]
@@ -32,56 +33,6 @@ class LinkRef(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name} in {self.netns}" if self.netns else self.name
-
-
-def _within_tick(desired: int, observed: int) -> bool:
-    # USER_HZ is 100, the kernel's own HZ may be 250: 201 is stored as 502 ticks and read back as 200.
-    return desired - 1 <= observed <= desired
-
-
-def _same_set(desired: tuple[str, ...], observed: tuple[str, ...] | None) -> bool:
-    return set(desired) == set(observed or ())
-
-
-def _nearly(desired: int, observed: int) -> bool:
-    # A burst is kept as the time that it takes at its rate, in ticks of 64 ns: below a ten-thousandth for any burst that
-    # `resolve` lets through.
-    return abs(desired - observed) <= 1 + desired // 10_000
-
-
-def _includes(desired: tuple[str, ...], observed: tuple[str, ...] | None) -> bool:
-    return set(desired) <= set(observed or ())
-
-
-_RANGES = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*")
-
-
-def _same_parameter(desired: str, observed: str) -> bool:
-    return [_word(word) for word in desired.split()] == [_word(word) for word in observed.split()]
-
-
-def _word(word: str) -> object:
-    """A number, or a list of ranges as ip_local_reserved_ports has it: the kernel joins 80,81 to 80-81."""
-    if word.isdecimal() or not _RANGES.fullmatch(word):
-        return _number(word)
-    joined: list[list[int]] = []
-    for first, _, last in sorted((part.partition("-") for part in word.split(",")), key=lambda p: int(p[0])):
-        start, end = int(first), int(last or first)
-        if joined and start <= joined[-1][1] + 1:
-            joined[-1][1] = max(joined[-1][1], end)
-        else:
-            joined.append([start, end])
-    return joined
-
-
-def _number(word: str) -> int | str:
-    """As the kernel reads a number in /proc/sys (lib/kstrtox.c, base 0): 010 is eight, 0x10 is sixteen."""
-    digits = word.removeprefix("-")
-    octal = len(digits) > 1 and digits[0] == "0" and digits.isdecimal()
-    try:
-        return int(word, 8 if octal else 0)
-    except ValueError:
-        return word
 
 
 def attr(
@@ -117,8 +68,8 @@ class Bridge:
 
     name: ClassVar[str] = "bridge"
     stp: bool | None = attr()
-    ageing_time: int | None = attr(same=_within_tick)
-    forward_delay: int | None = attr(same=_within_tick)
+    ageing_time: int | None = attr(same=within_tick)
+    forward_delay: int | None = attr(same=within_tick)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +88,7 @@ class Macvlan:
     name: ClassVar[str] = "macvlan"
     parent: LinkRef | None = attr(in_place=False)
     mode: str | None = attr(unless=_passthru)
-    sources: tuple[str, ...] | None = attr(same=_same_set)
+    sources: tuple[str, ...] | None = attr(same=same_set)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +201,7 @@ class Link:
     master: str | None = attr()
     group: int | None = attr()
     alias: str | None = attr()
-    altnames: tuple[str, ...] | None = attr(same=_includes)
+    altnames: tuple[str, ...] | None = attr(same=includes)
     addrgen: str | None = attr()
 
     @property
@@ -326,7 +277,7 @@ class Sysctl:
     kind_name: ClassVar[str] = "sysctl"
     netns: str
     path: str
-    value: str | None = attr(same=_same_parameter)
+    value: str | None = attr(same=same_parameter)
 
     @property
     def key(self) -> Key:
@@ -439,7 +390,7 @@ class Qdisc:
     discipline: str | None = attr(in_place=False)
     further: tuple[str, ...] | None = attr(in_place=False)
     rate: int | None = attr()
-    burst: int | None = attr(same=_nearly)
+    burst: int | None = attr(same=nearly)
     queue: int | None = attr()
     delay: int | None = attr()
     jitter: int | None = attr()

@@ -19,26 +19,22 @@ from . import order
 from .comparison import Difference, attributes, compare
 from .effects import Lost
 from .objects import (
-    ENTRIES,
     HOST,
     Address,
-    FdbEntry,
     KernelObject,
     Key,
     Link,
-    Neighbour,
     Netns,
     Port,
     Qdisc,
-    Route,
     Sysctl,
     Value,
     Veth,
     parents,
 )
+from .obstacles import Obstacles
 from .plan import Action, AttributeChange, Cause, Change, Conflict, Pending, Plan
 from .sides import Declared, Desired, Found, Observed, Requirement
-from .tenants import Tenants
 
 
 def plan(
@@ -86,13 +82,7 @@ class _Planner:
         self.creates: dict[Key, Change] = {}
         self.unchanged: set[Key] = set()
         self.recognised, self.apart = _recognised(desired, observed)
-        self.foreign_names = {
-            (found.object.netns, name): found.object.name
-            for found in self.apart.values()
-            if isinstance(found.object, Link) and not found.ours
-            for name in (found.object.name, *(found.object.altnames or ()))
-        }
-        self.tenants = Tenants(self.apart.values())
+        self.obstacles = Obstacles(observed, self.apart)
 
     @cached_property
     def lost(self) -> Lost:
@@ -122,14 +112,10 @@ class _Planner:
         found = self.apart.get(key)
         if declared.yields and found is not None and not found.ours:
             self.stand_in(key, declared, found.object)
-        elif isinstance(declared.object, Link) and (taken := self.taken_name(declared.object)):
-            self.conflict(declared, *taken)
-        elif isinstance(declared.object, Link) and (problem := self.tenants.problem(declared.object)):
+        elif problem := self.obstacles.problem(declared.object, found):
             self.conflict(declared, *problem)
         elif found is None:
             self.create_missing(key, declared)
-        elif not found.ours and (problem := self.foreign_problem(declared.object, found)):
-            self.conflict(declared, *problem)
         elif differences := compare(declared.object, found.object):
             self.mend(key, declared, found, differences)
         else:
@@ -201,76 +187,6 @@ class _Planner:
             return True
         # Below 1,280 bytes a link has no IPv6 parameters; they come with the MTU that it is about to get.
         return (found.object.mtu or 0) < 1280
-
-    def taken_name(self, link: Link) -> tuple[str, str] | None:
-        """Names and alternative names are one space, in which a foreign link may hold one that we need."""
-        for name in (link.name, *(link.altnames or ())):
-            holder = self.foreign_names.get((link.netns, name), link.name)
-            if holder != link.name:
-                return (
-                    f"link '{holder}', which this topology did not make, holds the name '{name}'",
-                    f"take the name from it: ip link property del dev {holder} altname {name}"
-                    if holder != name
-                    else "rename it",
-                )
-        return None
-
-    def foreign_problem(self, desired: KernelObject, found: Found) -> tuple[str, str] | None:
-        match desired, found.object:
-            case Sysctl(), _:
-                return None
-            case Port(), Port(master=held):
-                # A bridge of ours may hand it on to another one of ours.
-                if held in (None, desired.master) or self.is_ours(("link", desired.netns, held or "")):
-                    return None
-                return (
-                    f"link '{desired.name}' is already a port of '{held}'",
-                    f"take it out of '{held}' first",
-                )
-            case Netns(), _:
-                return (
-                    f"a namespace '{desired.netns}' exists that this topology did not make",
-                    "rename the sandbox, or declare it as given with `netns:`",
-                )
-            case Link(), Link(kind=kind):
-                what = kind.name or "device"
-                return (
-                    f"a {what} named '{desired.name}' exists that this topology did not make",
-                    "remove or rename it, or choose another name in the file",
-                )
-            case Qdisc(), Qdisc(discipline=discipline, netns=where, link=link):
-                tc = f"tc -n {where}" if where and "/" not in where and ":" not in where else "tc"
-                return (
-                    f"a queueing discipline '{discipline}' is on link '{link}' that this topology did not set",
-                    f"remove it: {tc} qdisc del dev {link} root; or take the bandwidth and impairment out of the file",
-                )
-            case ((Address() | Route()), _):
-                if not compare(desired, found.object) or self.is_inside_ours(desired):
-                    return None
-                what = (
-                    f"{desired.kind_name} {desired.key[-1] if isinstance(desired, Address) else desired.to}"
-                )
-                return (
-                    f"another {what} exists there that this topology did not make",
-                    "remove it, or change the file",
-                )
-            case ((FdbEntry() | Neighbour()), _):
-                if not compare(desired, found.object):
-                    return None
-                place = desired.mac if isinstance(desired, FdbEntry) else desired.address
-                return (
-                    f"another program put an entry for {place} on '{desired.link}', and says otherwise",
-                    "keep that program away from this link",
-                )
-            case _:
-                return None
-
-    def is_inside_ours(self, obj: Address | Route) -> bool:
-        link = obj.link if isinstance(obj, Address) else obj.dev
-        parents: list[Key] = [("netns", obj.netns)]
-        if link:
-            parents.append(("link", obj.netns, link))
-        return any((found := self.observed.objects.get(key)) is not None and found.ours for key in parents)
 
     def conflict(self, declared: Declared, message: str, hint: str) -> None:
         self.conflicts.append(Conflict(declared.object.key, declared.origin, message, hint, declared.mark))
@@ -421,11 +337,12 @@ class _Planner:
 
     def in_order(self) -> list[Change]:
         """Creations and updates."""
-        made = [*self.creates.values(), *self.updates.values()]
+        made = {**self.creates, **self.updates}
         if not made:
             return []
-        entries = [change for change in made if _is_entry(change)]
-        others = [change for change in made if not _is_entry(change)]
+        of_tunnels = self.desired.entries.by_key
+        entries = [change for key, change in made.items() if key in of_tunnels]
+        others = [change for key, change in made.items() if key not in of_tunnels]
         creation = order.Creation(self.desired)
         if self.updates or self.deletes:
             entries.sort(key=lambda change: creation.entries[change.key])
@@ -484,15 +401,11 @@ class _Planner:
             return False
         match obj:
             case Link(master=master):
-                return master is not None and self.is_ours(("link", obj.netns, master))
+                return master is not None and self.observed.is_ours(("link", obj.netns, master))
             case Address() | Qdisc():
-                return self.is_ours(("link", obj.netns, obj.link))
+                return self.observed.is_ours(("link", obj.netns, obj.link))
             case _:
                 return False
-
-    def is_ours(self, key: Key) -> bool:
-        found = self.observed.objects.get(key)
-        return found is not None and found.ours
 
 
 def _recognised(desired: Desired, observed: Observed) -> tuple[Mapping[Key, Declared], Mapping[Key, Found]]:
@@ -501,12 +414,6 @@ def _recognised(desired: Desired, observed: Observed) -> tuple[Mapping[Key, Decl
     if known is desired.entries.by_key or all(desired.objects.get(k) is each for k, each in known.items()):
         return known, observed.apart
     return {}, observed.objects
-
-
-def _is_entry(change: Change) -> bool:
-    """Whether it makes or changes one of those of which a tunnel has ten thousands (`Desired.entries`)."""
-    obj = change.after
-    return isinstance(obj, ENTRIES) and obj.netns == HOST and not obj.of_bridge
 
 
 def _in_order(keys: Iterable[Key], desired: Desired) -> list[Key]:

@@ -138,6 +138,11 @@ class Observed:
     same: Mapping[str, str] = field(default_factory=dict)
     unknown: frozenset[str] = frozenset()
 
+    def is_ours(self, key: Key) -> bool:
+        """Whether there is something of that key, which this topology made."""
+        found = self.objects.get(key)
+        return found is not None and found.ours
+
     @property
     def apart(self) -> Mapping[Key, Found]:
         """Those of the objects of which it is not known yet that they are as declared."""
