@@ -87,14 +87,8 @@ $(STAMP): pyproject.toml
 
 # What the kernel tests, the benchmark and the demo run beside Python.
 tools:
-	@missing=""
-	for pair in ip:iproute2 bridge:iproute2 ping:iputils-ping sysctl:procps setpriv:util-linux mount:mount git:git ssh-keygen:openssh-client; do
-	    PATH="$$PATH:/usr/sbin:/sbin" command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair##*:}"
-	done
-	if [ -z "$$missing" ]; then exit 0; fi
-	if [ "$$(id -u)" != 0 ]; then echo "make: not root, so these packages stay missing:$$missing"; exit 0; fi
-	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing
+	@tests/packages.sh ip:iproute2 bridge:iproute2 ping:iputils-ping sysctl:procps setpriv:util-linux mount:mount git:git ssh-keygen:openssh-client ||
+	    [ "$$(id -u)" != 0 ] # then the tests that need them say so
 
 vm-tools:
 	@tests/vm/set-up.sh

@@ -6,19 +6,7 @@ here=$(dirname "$(readlink -f "$0")")
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/topology-reconciler
 source=linux-source-6.1
 
-missing=
-for pair in make:make gcc:gcc flex:flex bison:bison bc:bc xz:xz-utils; do
-    command -v "${pair%%:*}" >/dev/null || missing+=" ${pair##*:}"
-done
-if [ -n "$missing" ]; then
-    if [ "$(id -u)" != 0 ]; then
-        echo "make vm-kernel: not root, and these packages are missing:$missing" >&2
-        exit 1
-    fi
-    apt-get update -qq
-    # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
-fi
+"$here/../packages.sh" make:make gcc:gcc flex:flex bison:bison bc:bc xz:xz-utils
 
 mkdir -p "$cache"
 exec 9>"$cache/lock"

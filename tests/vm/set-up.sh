@@ -21,19 +21,8 @@ qemu) programs+=" qemu-system-x86_64:qemu-system-x86" ;;
     exit 2
     ;;
 esac
-missing=
-for pair in $programs; do
-    command -v "${pair%%:*}" >/dev/null || missing+=" ${pair##*:}"
-done
-if [ -n "$missing" ]; then
-    if [ "$(id -u)" != 0 ]; then
-        echo "make test-vm: not root, and these packages are missing:$missing" >&2
-        exit 1
-    fi
-    apt-get update -qq
-    # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
-fi
+# shellcheck disable=SC2086
+"$here/../packages.sh" $programs
 
 mkdir -p "$cache"
 if [ "${KERNEL:-uml}" = qemu ]; then exec "$here/fetch-kernel.sh"; fi
