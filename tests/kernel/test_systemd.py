@@ -139,8 +139,12 @@ def group() -> Iterator[Path]:
         Path(folder).rmdir()
 
 
-@pytest.mark.skipif(not Path(SYSTEMD).exists(), reason="systemd is not installed")
-@pytest.mark.skipif(shutil.which("systemctl") is None, reason="systemctl is not installed")
+with_systemd = pytest.mark.skipif(
+    not Path(SYSTEMD).exists() or shutil.which("systemctl") is None, reason="systemd is not installed"
+)
+
+
+@with_systemd
 def test_the_unit_under_systemd(world: World, group: Path) -> None:
     """Started, confined, ready, repairing, reloaded, watched over, restarted and stopped, by systemd and the real unit."""
     file = world.write("lab.topo.yaml", json.dumps(LAB))
@@ -179,8 +183,7 @@ stopped inactive success 143
 """
 
 
-@pytest.mark.skipif(not Path(SYSTEMD).exists(), reason="systemd is not installed")
-@pytest.mark.skipif(shutil.which("systemctl") is None, reason="systemctl is not installed")
+@with_systemd
 def test_the_drop_in_for_repositories_under_systemd(world: World, group: Path) -> None:
     """Git may run as another user and nothing else is given back: what is pushed is applied after a reload."""
     repository = Repository(world)
