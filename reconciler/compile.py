@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from . import marks, names
 from .drivers import every
 from .drivers.contract import Driver, Item, Member, Owner, Site, declare
-from .load.source import paused_gc
+from .garbage import left_lying
 from .model import RouteType, Sandbox, SandboxKind, StaticRoute, Topology
 from .objects import HOST, Key, Netns, Route, Sysctl
 from .sides import Declared, Desired, Here, Requirement
@@ -30,7 +30,7 @@ def compile_topology(
     """
     objects: dict[Key, Declared] = {}
     requirements: list[Requirement] = []
-    with paused_gc():
+    with left_lying():
         for item in _items(topology, drivers or every(), host):
             match item:
                 case Requirement():

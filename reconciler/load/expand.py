@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from ..errors import Diagnostic, Mark, TopologyError
+from ..garbage import left_lying
 from . import checks, layers, salvage
 from .merge import below, long_endpoint, long_host, merge, only
 from .replicas import NotExpandable, depends_on_number, replica, stray_numbers
-from .source import default_paths, paused_gc
+from .source import default_paths
 from .tree import REST, UNKNOWN, Map, Seq, gapped, opened, places, walk
 
 MAX_SANDBOXES = 20_000
@@ -139,7 +140,7 @@ def read(paths: Sequence[str], overrides: Sequence[str] = (), within: str | None
     Raises TopologyError where nothing can be judged: a file is missing or is no YAML, and what it would have declared
     cannot be told, or there are more mistakes than were looked for. `within` is as `layers.read` has it.
     """
-    with paused_gc():
+    with left_lying():
         sources = layers.read(paths or default_paths(), overrides, within)
         checked = salvage.check(sources.layers, sources.drafts)
         if sources.mistakes or not checked.is_whole:

@@ -11,16 +11,14 @@ PyYAML's own loader and keeps positions. Duplicate keys, tags, alias bombs, recu
 from __future__ import annotations
 
 import difflib
-import gc
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import yaml
 
 from ..errors import Diagnostic, Mark, TopologyError
+from ..garbage import left_lying
 from .doubts import Doubts, Draft
 from .files import MAX_FILE_BYTES, STDIN, below, collect, default_paths, read_bytes, too_large
 from .tree import REST, Map, Seq
@@ -36,7 +34,6 @@ __all__ = [
     "draft",
     "dump",
     "parse",
-    "paused_gc",
     "read",
     "read_bytes",
 ]
@@ -66,18 +63,6 @@ _TEXT_TAGS = (None, "!", _TAG_PREFIX + "str")
 _new = tuple.__new__
 
 
-@contextmanager
-def paused_gc() -> Iterator[None]:
-    """Keep the garbage collector out of a load: with this many small objects it costs more than the parsing."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 def parse(text: bytes, file: str) -> Map:
     """The content of one file. `file` is only the name that marks and messages show.
 
@@ -104,7 +89,7 @@ def draft(text: bytes, file: str) -> Draft:
         ) from None
     if forbidden := _FORBIDDEN.search(decoded):
         raise TopologyError([_forbidden(decoded, forbidden, file)])
-    with paused_gc():
+    with left_lying():
         return _Builder(decoded, file).build()
 
 

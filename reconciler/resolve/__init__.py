@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import NoReturn
 
 from ..errors import Diagnostic, Mark, TopologyError
+from ..garbage import left_lying
 from ..load.expand import Expanded
-from ..load.source import paused_gc
 from ..load.tree import Map
 from ..model import IPAddress, IPNetwork, Leases, Network, Sandbox, Topology
 from . import fields
@@ -62,13 +62,13 @@ def resolve(
     it. `vnis` are the locked numbers of networks in tunnels. The new leases replace the old ones: what is gone from the
     files is released. Raises TopologyError.
     """
-    with paused_gc():
+    with left_lying():
         return _resolve(tree, name_mark, files, leases, taken, vnis or {}, ())
 
 
 def refuse(expanded: Expanded) -> NoReturn:
     """Raise TopologyError with the mistakes of these files, and with all of meaning that can be told beside them."""
-    with paused_gc():
+    with left_lying():
         _resolve(expanded.tree, expanded.name_mark, expanded.files, Leases(), (), {}, expanded.mistakes)
     raise AssertionError("only for files that have mistakes")
 
