@@ -16,7 +16,7 @@ from typing import Any
 
 from . import serial
 from .objects import ENTRIES, Key
-from .plan import Change
+from .plan import Change, apart
 
 _Record = dict[str, Any]
 _FAULTS = (ValueError, KeyError, TypeError, RecursionError)
@@ -46,7 +46,7 @@ class Journal:
 
         Of the entries of tunnels only how many: whose they are, the device says that they are on.
         """
-        told = [change for change in changes if not isinstance(change.after, ENTRIES)]
+        told = [change for change in apart(changes) if not isinstance(change.after, ENTRIES)]
         self.record(
             {
                 "event": "batch",

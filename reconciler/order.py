@@ -47,7 +47,10 @@ def deletion(obj: KernelObject) -> tuple[bool, bool, str, int, Key]:
 
 
 class Creation:
-    """Sort keys of creations and updates; ties are broken by the order of declaration."""
+    """Sort keys of creations and updates; ties are broken by the order of declaration.
+
+    Of the entries of tunnels, which stand on each other in no way, those that are not there come before all others.
+    """
 
     def __init__(self, desired: Desired) -> None:
         self._desired = desired

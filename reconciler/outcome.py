@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, overload
 
 from .errors import KernelError
+from .joined import Joined, parts
 from .objects import Key
 from .plan import Change
 
@@ -25,6 +26,39 @@ class Outcome(NamedTuple):
         return self.error is None and self.blocked_by is None
 
 
-def undone(outcomes: Iterable[Outcome]) -> list[Outcome]:
+class Done(Sequence[Outcome]):
+    """The outcomes of changes that were all done, which is what mostly becomes of them."""
+
+    __slots__ = ("changes",)
+
+    def __init__(self, changes: Sequence[Change]) -> None:
+        self.changes = changes
+
+    def __len__(self) -> int:
+        return len(self.changes)
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return map(Outcome, self.changes)
+
+    @overload
+    def __getitem__(self, index: int) -> Outcome: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Outcome]: ...
+
+    def __getitem__(self, index: int | slice) -> Outcome | Sequence[Outcome]:
+        return Done(self.changes[index]) if isinstance(index, slice) else Outcome(self.changes[index])
+
+
+def undone(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Those of which the kernel does not hold what was wanted."""
-    return [one for one in outcomes if one.error is not None or one.blocked_by is not None]
+    told = [part for part in parts(outcomes) if not isinstance(part, Done)]
+    return [one for part in told for one in part if not one.done]
+
+
+def done(outcomes: Sequence[Outcome]) -> Sequence[Change]:
+    """The changes that the kernel holds now."""
+    return Joined(
+        part.changes if isinstance(part, Done) else [one.change for one in part if one.done]
+        for part in parts(outcomes)
+    )

@@ -20,7 +20,7 @@ from .features import by_place, missing, needs
 from .load.expand import Expanded
 from .model import IPNetwork, Leases, Topology
 from .objects import KernelObject, Key
-from .plan import Action, Plan
+from .plan import Action, Plan, apart
 from .planner import plan
 from .policy import Policy
 from .sides import Desired, Observed
@@ -139,7 +139,7 @@ def check_host(found: Look, kernel: Kernel) -> None:
 
     What is there already shows that the kernel can, so a plan that makes nothing asks nothing.
     """
-    wanted = needs(change for change in found.plan.changes if change.action is Action.CREATE)
+    wanted = needs(change for change in apart(found.plan.changes) if change.action is Action.CREATE)
     lacking = kernel.lacks(wanted) if wanted else {}
     if lacking:
         raise Unsupported(

@@ -6,13 +6,16 @@ dry run is a plan and nothing else. How one is made is the business of `planner`
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import NamedTuple
+from functools import cached_property
+from typing import NamedTuple, overload
 
 from .errors import Mark
+from .joined import parts
 from .objects import KernelObject, Key, Value, parents
+from .sides import Entries
 
 
 class Action(Enum):
@@ -73,6 +76,47 @@ class Change(NamedTuple):
         return self.object.key
 
 
+class Creations(Sequence[Change]):
+    """That entries of tunnels are made, all of them for one cause: as many changes, each described to who asks for it.
+
+    There can be ten thousands, and whoever carries them out or counts them need not ask.
+    """
+
+    def __init__(self, entries: Entries, cause: Cause) -> None:
+        self.entries, self.cause = entries, cause
+
+    def of(self, key: Key) -> Change:
+        """The change that makes one of them."""
+        obj, origin, mark, _ = self.entries.by_key[key]
+        return Change(Action.CREATE, None, obj, self.cause, origin, mark)
+
+    @cached_property
+    def _changes(self) -> tuple[Change, ...]:
+        return tuple(map(self.of, self.entries.by_key))
+
+    def __len__(self) -> int:
+        return len(self.entries.by_key)
+
+    def __iter__(self) -> Iterator[Change]:
+        return iter(self._changes)
+
+    @overload
+    def __getitem__(self, index: int) -> Change: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Change]: ...
+
+    def __getitem__(self, index: int | slice) -> Change | Sequence[Change]:
+        return self._changes[index]
+
+
+def apart(changes: Sequence[Change]) -> Iterator[Change]:
+    """Those that are no `Creations`: all but the many that say nothing new to who knows of one."""
+    for part in parts(changes):
+        if not isinstance(part, Creations):
+            yield from part
+
+
 @dataclass(frozen=True, slots=True)
 class Conflict:
     """Why this topology cannot be applied on this host now: something foreign is in the way, or something is missing."""
@@ -121,7 +165,7 @@ class Plan:
     """
 
     topology: str
-    changes: tuple[Change, ...]
+    changes: Sequence[Change]
     conflicts: tuple[Conflict, ...] = ()
     foreign: tuple[KernelObject, ...] = ()
     unchanged: int = 0

@@ -11,13 +11,14 @@ planner follows the kernel's side effects until nothing new is lost and re-creat
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
 from . import order
 from .comparison import Difference, attributes, compare
 from .effects import Lost
+from .joined import Joined
 from .objects import (
     HOST,
     Address,
@@ -33,8 +34,8 @@ from .objects import (
     parents,
 )
 from .obstacles import Obstacles
-from .plan import Action, AttributeChange, Cause, Change, Conflict, Pending, Plan
-from .sides import Declared, Desired, Found, Observed, Requirement
+from .plan import Action, AttributeChange, Cause, Change, Conflict, Creations, Pending, Plan
+from .sides import Declared, Desired, Entries, Found, Observed, Requirement
 
 
 def plan(
@@ -80,6 +81,7 @@ class _Planner:
         self.deletes: dict[Key, Change] = {}
         self.updates: dict[Key, Change] = {}
         self.creates: dict[Key, Change] = {}
+        self.absent: list[Creations] = []
         self.unchanged: set[Key] = set()
         self.recognised, self.apart = _recognised(desired, observed)
         self.obstacles = Obstacles(observed, self.apart)
@@ -104,9 +106,7 @@ class _Planner:
             self.compare_one(key, entries[key])
         if described or self.recognised:
             entries = {k: d for k, d in entries.items() if k not in described and k not in self.recognised}
-        for key, (obj, origin, mark, _) in entries.items():  # none is there, and there can be ten thousands
-            cause = Cause.DRIFT if key in self.applied else Cause.DECLARED
-            self.creates[key] = Change(Action.CREATE, None, obj, cause, origin, mark)
+        self.create_entries(entries)
 
     def compare_one(self, key: Key, declared: Declared) -> None:
         found = self.apart.get(key)
@@ -176,6 +176,18 @@ class _Planner:
             return
         cause = Cause.DRIFT if key in self.applied else Cause.DECLARED
         self.creates[key] = Change(Action.CREATE, None, obj, cause, declared.origin, declared.mark)
+
+    def create_entries(self, absent: Mapping[Key, Declared]) -> None:
+        """None of these is there. They stay together, as there can be ten thousands."""
+        lost = absent.keys() & self.applied.keys()
+        for keys, cause in (
+            (absent.keys() - lost if lost else absent.keys(), Cause.DECLARED),
+            (lost, Cause.DRIFT),
+        ):
+            if len(keys) == len(self.desired.entries.by_key):
+                self.absent.append(Creations(self.desired.entries, cause))
+            elif keys:
+                self.absent.append(Creations(Entries({k: d for k, d in absent.items() if k in keys}), cause))
 
     def will_exist(self, sysctl: Sysctl) -> bool:
         """Whether a parameter that was not found may still appear with its link or namespace."""
@@ -320,14 +332,18 @@ class _Planner:
     # -- the result --------------------------------------------------------------------------------------------
 
     def result(self) -> Plan:
-        deletes = sorted(self.deletes.values(), key=lambda change: order.deletion(change.object))
-        changes, withheld = self.possible([*self.effective(deletes), *self.in_order()])
+        deletes = self.effective(
+            sorted(self.deletes.values(), key=lambda change: order.deletion(change.object))
+        )
+        changes, withheld = self.possible(
+            Joined((list(map(self.with_interrupts, deletes)), *self.in_order()))
+        )
         held: dict[Key, set[str]] = {}
         for change, cause in withheld:
             held.setdefault(cause, set()).add(change.origin)
         return Plan(
             self.desired.topology,
-            tuple(map(self.with_interrupts, changes) if self.deletes else changes),
+            changes,
             tuple(self.conflicts),
             tuple(found.object for found in self.apart.values() if self.is_notable(found)),
             len(self.unchanged) + len(self.recognised) - len(self.recognised.keys() & self.creates.keys()),
@@ -335,20 +351,19 @@ class _Planner:
             frozenset(change.key for change, _ in withheld),
         )
 
-    def in_order(self) -> list[Change]:
+    def in_order(self) -> list[Sequence[Change]]:
         """Creations and updates."""
         made = {**self.creates, **self.updates}
         if not made:
-            return []
+            return [*self.absent]
         of_tunnels = self.desired.entries.by_key
         entries = [change for key, change in made.items() if key in of_tunnels]
         others = [change for key, change in made.items() if key not in of_tunnels]
         creation = order.Creation(self.desired)
-        if self.updates or self.deletes:
-            entries.sort(key=lambda change: creation.entries[change.key])
+        entries.sort(key=lambda change: creation.entries[change.key])
         others.sort(key=lambda change: creation.of(change.object))
         before = sum(1 for change in others if creation.of(change.object) < order.ENTRIES)
-        return [*others[:before], *entries, *others[before:]]
+        return [others[:before], *self.absent, entries, others[before:]]
 
     def effective(self, deletes: list[Change]) -> list[Change]:
         """Without what is gone by then because an earlier one takes it along."""
@@ -364,7 +379,7 @@ class _Planner:
                 lost.delete([change.key])
         return kept
 
-    def possible(self, changes: list[Change]) -> tuple[list[Change], list[tuple[Change, Key]]]:
+    def possible(self, changes: Sequence[Change]) -> tuple[Sequence[Change], list[tuple[Change, Key]]]:
         """Without what stands on something that is in conflict, which would only hide the conflict in the list, or
         that is waited for. What is no longer declared goes in any case. Also, which changes wait for which key.
         """

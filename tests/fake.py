@@ -60,6 +60,7 @@ class FakeKernel:
         self.priors: dict[Key, str] = {}
         self.missing: set[str] = set()
         self.fail_at, self.kill_at, self.tried = fail_at, kill_at, 0
+        self.failed: set[Key] = set()
 
     # -- what apply needs ------------------------------------------------------------------------------------------
 
@@ -69,7 +70,8 @@ class FakeKernel:
         return {obj.address.partition("/")[0]: obj.link for obj in found}
 
     def observe(self, scope: Scope) -> Observed:
-        """Everything, with ownership decided as the real one does."""
+        """Everything, with ownership decided as the real one does; a run is over, and the next may try all of it again."""
+        self.failed.clear()
         found: dict[Key, Found] = {}
         for key, obj in sorted(self.objects.items(), key=lambda item: _rank(item[1])):
             if isinstance(obj, Sysctl) and key not in scope.sysctls:
@@ -89,14 +91,13 @@ class FakeKernel:
     def execute(self, changes: Sequence[Change], note: Callable[[Mapping[Key, str]], None]) -> list[Outcome]:
         """One change after the other; what depends on a failed one is blocked."""
         self.note = note
-        failed: set[Key] = set()
         outcomes = []
         for change in changes:
             self.tried += 1
             if self.tried == self.kill_at:
                 raise Killed
             needed = () if change.action is Action.DELETE else (change.key, *parents(change.object))
-            blocker = next((key for key in needed if key in failed), None)
+            blocker = next((key for key in needed if key in self.failed), None)
             error = None
             if blocker is None:
                 error = self._refusal(change) if self.tried != self.fail_at else _error(errno.EBUSY)
@@ -104,7 +105,7 @@ class FakeKernel:
                     self._carry_out(change)
                     self.messages += 1
             if blocker or error:
-                failed.add(change.key)
+                self.failed.add(change.key)
             outcomes.append(Outcome(change, error, blocker))
         return outcomes
 

@@ -7,18 +7,21 @@ So it is packed in one place, and what was declared can be recognised in a dump 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from socket import AF_BRIDGE, AF_INET, AF_INET6, inet_pton
+from struct import Struct
+from typing import NamedTuple
 
 from .. import marks
 from ..objects import ENTRIES, FdbEntry, Key, Neighbour, goes_to_several
 from ..sides import Entries
 from . import wire
-from .netlink import Request
+from .netlink import Alike, Request
 
 _LLADDR, _LLADDR_SIZE = wire.ATTRIBUTE.pack(10, wire.NDA_LLADDR), 12
+_LLADDRS = Struct(f"{_LLADDR_SIZE}s")
 _DST_V4, _DST_V6 = wire.ATTRIBUTE.pack(8, wire.NDA_DST), wire.ATTRIBUTE.pack(20, wire.NDA_DST)
 _REPLACE, _APPEND = wire.NLM_F_CREATE | wire.NLM_F_REPLACE, wire.NLM_F_CREATE | wire.NLM_F_APPEND
 _OUR_PROTOCOL = wire.u8(wire.NDA_PROTOCOL, marks.PROTOCOL)
@@ -68,24 +71,36 @@ def told(family: int, index: int) -> bytes:
     return wire.NDMSG.pack(family, index, state, flags, _RTN_UNICAST)
 
 
-@lru_cache(1)  # a watch looks again and again for the same ones
+@lru_cache(2)  # a watch looks again and again for the same ones, and now and then makes a few of them
 def expected(entries: Entries) -> Mapping[Table, Mapping[bytes, Key]]:
     """By table, the attributes of what is declared, each with the key of its entry; all of a table are of one length.
 
     What is of another length, or leaves something open, is not among them: nothing is to be recognised there.
     """
     tables: defaultdict[Table, dict[bytes, Key]] = defaultdict(dict)
+    link = origin = ""
+    hosts: dict[bytes, Key] = {}
+    v4, v6 = hosts, hosts
+    for some in _plain(entries):
+        packed = attributes([entry for _, entry, _ in some])
+        for (key, entry, its), piece in zip(some, packed, strict=True):
+            if entry.link is not link or its is not origin:
+                # Mostly it is the table of the one before; to look for it takes as long as to pack an entry.
+                link, origin = entry.link, its
+                hosts, v4, v6 = (tables[link, origin, family] for family in (AF_BRIDGE, AF_INET, AF_INET6))
+            (hosts if isinstance(entry, FdbEntry) else v6 if ":" in entry.address else v4)[piece] = key
+    return {table: _of_one_length(pieces) for table, pieces in tables.items() if pieces}
+
+
+def _plain(entries: Entries) -> Iterator[list[tuple[Key, FdbEntry | Neighbour, str]]]:
+    """Those that say where a MAC address is and nothing else, a few at a time, each with its key and origin."""
     items = iter(entries.by_key.items())
     while some := list(islice(items, _AT_ONCE)):
-        plain = [
+        yield [
             (key, entry, declared.origin)
             for key, declared in some
             if isinstance(entry := declared.object, ENTRIES) and entry.is_plain
         ]
-        packed = attributes([entry for _, entry, _ in plain])
-        for (key, entry, origin), piece in zip(plain, packed, strict=True):
-            tables[entry.link, origin, _family(entry)][piece] = key
-    return {table: _of_one_length(pieces) for table, pieces in tables.items()}
 
 
 def _of_one_length(pieces: dict[bytes, Key]) -> dict[bytes, Key]:
@@ -93,6 +108,41 @@ def _of_one_length(pieces: dict[bytes, Key]) -> dict[bytes, Key]:
     if all(len(piece) == size for piece in pieces):
         return pieces
     return {piece: key for piece, key in pieces.items() if len(piece) == size}
+
+
+class Bundle(NamedTuple):
+    """Entries of one table, packed."""
+
+    link: str
+    family: int
+    keys: Sequence[Key]
+    pieces: Sequence[bytes]
+
+    def creation(self, index: int, start: int, count: int) -> Alike:
+        """What makes as many of them from `start` on, on the link with this index."""
+        pieces = self.pieces[start : start + count]
+        if self.family == AF_BRIDGE:
+            head = _forwarding_header(index, of_bridge=False, sticky=None)
+            return Alike(wire.RTM_NEWNEIGH, _REPLACE, head, pieces)
+        return Alike(
+            wire.RTM_NEWNEIGH, _REPLACE, _neighbour_header(self.family, index), pieces, _OUR_PROTOCOL
+        )
+
+
+def bundles(entries: Entries) -> tuple[list[Bundle], list[Key]]:
+    """Declared entries as they travel together; and those that go another way, because they leave something open or
+    are for several hosts, which their keys name.
+    """
+    found: list[Bundle] = []
+    for (link, _, family), pieces in expected(entries).items():
+        several = family == AF_BRIDGE and any(key[-1] for key in pieces.values())
+        single = {piece: key for piece, key in pieces.items() if not key[-1]} if several else pieces
+        if single:
+            found.append(Bundle(link, family, list(single.values()), list(single)))
+    if sum(len(bundle.keys) for bundle in found) == len(entries.by_key):
+        return found, []
+    bundled = {key for bundle in found for key in bundle.keys}
+    return found, [key for key in entries.by_key if key not in bundled]
 
 
 def attributes(entries: Sequence[FdbEntry | Neighbour]) -> list[bytes]:
@@ -109,11 +159,14 @@ def attributes(entries: Sequence[FdbEntry | Neighbour]) -> list[bytes]:
 
 def _lladdrs(macs: Sequence[str]) -> dict[str, bytes]:
     """All at once, because to parse and pack them one by one takes half of the time of everything here."""
-    raw = bytes.fromhex("".join(macs).replace(":", ""))
-    if {len(mac) for mac in macs} - {17} or len(raw) != 6 * len(macs):
+    if not macs:
+        return {}
+    begin, padding = _LLADDR.hex(), "0000"
+    text = begin + (padding + begin).join(macs) + padding
+    raw = bytes.fromhex(text.replace(":", ""))
+    if {*map(len, macs)} - {17} or len(raw) != _LLADDR_SIZE * len(macs):
         raise ValueError(f"not MAC addresses: {macs}")
-    packed = (raw[start : start + 6] for start in range(0, len(raw), 6))
-    return {mac: _LLADDR + each + b"\0\0" for mac, each in zip(macs, packed, strict=True)}
+    return {mac: packed for mac, (packed,) in zip(macs, _LLADDRS.iter_unpack(raw), strict=True)}
 
 
 _OF_DEVICE = (wire.NUD_NOARP | wire.NUD_PERMANENT, wire.NTF_SELF)

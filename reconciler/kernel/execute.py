@@ -18,9 +18,22 @@ from contextlib import ExitStack, suppress
 from itertools import groupby
 
 from ..errors import KernelError
-from ..objects import ENTRIES, FdbEntry, KernelObject, Key, Link, LinkRef, Neighbour, Netns, Sysctl, parents
-from ..outcome import Outcome
-from ..plan import Action, Change
+from ..joined import Joined, parts
+from ..objects import (
+    ENTRIES,
+    HOST,
+    FdbEntry,
+    KernelObject,
+    Key,
+    Link,
+    LinkRef,
+    Neighbour,
+    Netns,
+    Sysctl,
+    parents,
+)
+from ..outcome import Done, Outcome
+from ..plan import Action, Change, Creations
 from . import decode, encode, entries, failpoints, netns, parallel, sysctl
 from .explain import explain
 from .netlink import CHUNK, Failure, Message, Reply, Socket
@@ -59,7 +72,7 @@ class Executor:
         while self._sockets:
             self._sockets.popitem()[1].close()
 
-    def execute(self, changes: Sequence[Change], note: Note) -> list[Outcome]:
+    def execute(self, changes: Sequence[Change], note: Note) -> Sequence[Outcome]:
         """Carry out `changes` in order; never raises for what the kernel refuses.
 
         `note` hears the values of parameters before they are written.
@@ -68,7 +81,7 @@ class Executor:
         self._indexes.clear()
         with netns.home() as self._home:
             if self._failpoint is None:
-                return [outcome for part in _runs(changes) for outcome in self._run(part)]
+                return Joined(self._run(part) for part in _runs(changes))
             return [self._one_with_failpoint(change, self._failpoint) for change in changes]
 
     def _one_with_failpoint(self, change: Change, point: failpoints.Failpoint) -> Outcome:
@@ -81,21 +94,15 @@ class Executor:
             point.trigger()
         return outcome
 
-    def _run(self, changes: Sequence[Change]) -> list[Outcome]:
+    def _run(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         """Changes of one way and one namespace."""
-        ready: list[Change] = []
-        blocked: dict[int, Key] = {}
-        if not self._failed:
-            ready = list(changes)
-        for index, change in enumerate(changes if self._failed else ()):
-            if (cause := self._blocker(change)) is not None:
-                blocked[index] = cause
-                self._failed.add(change.key)
-            else:
-                ready.append(change)
+        blocked = self._blocked(changes) if self._failed else {}
+        ready = (
+            [change for index, change in enumerate(changes) if index not in blocked] if blocked else changes
+        )
         failures = self._attempt(ready) if ready else {}
         if not failures and not blocked:
-            return list(map(Outcome, changes))
+            return Done(changes)
         self._failed.update(change.key for change in ready if change.key in failures)
         return [
             Outcome(change, blocked_by=blocked[index])
@@ -104,30 +111,44 @@ class Executor:
             for index, change in enumerate(changes)
         ]
 
+    def _blocked(self, changes: Sequence[Change]) -> dict[int, Key]:
+        """Which of them stand on something that failed, and on what."""
+        blocked: dict[int, Key] = {}
+        for index, change in enumerate(changes):
+            if (cause := self._blocker(change)) is not None:
+                blocked[index] = cause
+                self._failed.add(change.key)
+        return blocked
+
     def _blocker(self, change: Change) -> Key | None:
         needed = (change.key, *parents(change.object)) if change.action is not Action.DELETE else ()
         return next((key for key in needed if key in self._failed), None)
 
     def _attempt(self, changes: Sequence[Change]) -> Mapping[Key, KernelError]:
-        first = changes[0]
-        match first.object:
+        if isinstance(changes, Creations):  # first, because not even one of them is to be described
+            return self._inside(HOST, changes)
+        match changes[0].object:
             case Netns():
                 errors = parallel.each(self._namespace, changes)
                 self.messages += errors.count(None)
                 return {c.key: e for c, e in zip(changes, errors, strict=True) if e is not None}
+            case Sysctl(netns=where):
+                return self._inside(where, changes, parameters=True)
             case obj:
-                return self._inside(obj, changes)
+                return self._inside(obj.netns, changes)
 
-    def _inside(self, obj: KernelObject, changes: Sequence[Change]) -> Mapping[Key, KernelError]:
-        if not isinstance(obj, Sysctl) and (kept := self._sockets.pop(obj.netns, None)) is not None:
+    def _inside(
+        self, where: str, changes: Sequence[Change], *, parameters: bool = False
+    ) -> Mapping[Key, KernelError]:
+        if not parameters and (kept := self._sockets.pop(where, None)) is not None:
             return self._send(kept, changes)
-        fd = netns.open_fd(obj.netns)
+        fd = netns.open_fd(where)
         if fd is None:
-            gone = Failure(errno.ENOENT, f"namespace '{obj.netns}' is gone")
+            gone = Failure(errno.ENOENT, f"namespace '{where}' is gone")
             return {change.key: explain(change, gone) for change in changes}
         try:
             with netns.inside(fd, self._home):
-                if isinstance(obj, Sysctl):
+                if parameters:
                     return self._write_parameters(changes)
                 sock = Socket()
             return self._send(sock, changes)
@@ -245,8 +266,11 @@ def _held(obj: KernelObject) -> str | None:
 
 def _runs(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
     """Consecutive changes that can travel together: same namespace, same way, all deletions or none."""
-    for _, run in groupby(changes, key=_way):
-        yield list(run)
+    for part in parts(changes):
+        if isinstance(part, Creations):
+            yield part
+        else:
+            yield from (list(run) for _, run in groupby(part, key=_way))
 
 
 def _way(change: Change) -> tuple[str, str, bool]:
@@ -281,6 +305,9 @@ class _Batch:
 
     def run(self, changes: Sequence[Change]) -> None:
         with self._open:
+            if isinstance(changes, Creations):
+                self._create_entries(changes)
+                return
             if len(changes) > 1 and all(_deletes_link(change) for change in changes):
                 self._delete_together(changes)
                 return
@@ -343,6 +370,25 @@ class _Batch:
         self._size += sum(len(message.body) + 20 for message in messages)
         if self._size > CHUNK:
             self._flush()
+
+    def _create_entries(self, wanted: Creations) -> None:
+        """What is packed alike goes as it is packed already; the few others one by one."""
+        alike, others = entries.bundles(wanted.entries)
+        for bundle in alike:
+            try:
+                index = self.index(bundle.link)
+            except KernelError as error:
+                missing = Failure(error.errno, error.message)
+                self.failures.update({key: explain(wanted.of(key), missing) for key in bundle.keys})
+                continue
+            for start in range(0, len(bundle.keys), _ENTRIES_AT_ONCE):
+                keys = bundle.keys[start : start + _ENTRIES_AT_ONCE]
+                refused = self.sock.transact_alike(bundle.creation(index, start, len(keys)))
+                self.sent += len(keys)
+                for number, failure in refused.items():
+                    self.failures[keys[number]] = explain(wanted.of(keys[number]), failure)
+        if others:
+            self._send_entries([wanted.of(key) for key in others])
 
     def _send_entries(self, changes: Sequence[Change]) -> None:
         """All creations and updates, or all deletions: one message each."""

@@ -12,7 +12,7 @@ from ..features import Lack
 from ..interrupts import Interrupts
 from ..objects import Key, Netns
 from ..outcome import Outcome
-from ..plan import Action, Change
+from ..plan import Action, Change, apart
 from ..sides import Observed, Scope
 from ..state import Store, boot_id
 from . import facts, netns, observe, ready
@@ -59,7 +59,7 @@ class Linux:
 
     def execute(self, changes: Sequence[Change], note: Note) -> Sequence[Outcome]:
         """Carry out changes in order; `note` hears the values of parameters before they are written."""
-        if not self._prepared and any(_makes_namespace(change) for change in changes):
+        if not self._prepared and any(map(_makes_namespace, apart(changes))):
             self._prepared = True
             self._prepare_directory()
             _load_ipv6()

@@ -1,16 +1,19 @@
-"""What is recognised by its bytes is what comparing object by object finds: on tables of all sorts, packed here by hand."""
+"""Entries by their bytes: what is recognised by them is what comparing object by object finds, on tables of all sorts,
+packed here by hand; and what is sent in bundles is what would be sent one by one.
+"""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from socket import AF_BRIDGE, AF_INET, AF_INET6, inet_aton, inet_pton
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.kernel import tunnels
+from reconciler.kernel import tunnels, wire
 from reconciler.kernel.decode import LinkRecord
+from reconciler.kernel.entries import bundles, messages
 from reconciler.kernel.netlink import Socket
 from reconciler.objects import FLOOD, HOST, FdbEntry, Key, Neighbour
 from reconciler.planner import plan
@@ -155,3 +158,42 @@ def test_a_table_as_declared_is_recognised_whole() -> None:
             desired, observed = look(declare(entries), messages, at_once)
             assert observed.apart == {}
             assert observed.as_declared is desired.entries.by_key
+
+
+@given(TABLES, st.sampled_from([1, 3, 512]))
+def test_what_travels_together_says_the_same(declared: list[Entry], at_once: int) -> None:
+    """To make entries in bundles, and the few others one by one, tells the kernel what making each of them tells it."""
+    alike, others = bundles(Desired("shop", declare(declared)).entries)
+    sent = {
+        key: message
+        for bundle in alike
+        for start in range(0, len(bundle.keys), at_once)
+        for key, message in zip(
+            bundle.keys[start : start + at_once],
+            split(bundle.creation(DEVICE.index, start, at_once).packed(1)),
+            strict=True,
+        )
+    }
+    assert sorted([*sent, *others]) == sorted(entry.key for entry in declared)
+    singly = [entry for entry in declared if entry.key in sent]
+    expected = messages(singly, {DEVICE.name: DEVICE.index})
+    assert [sent[entry.key] for entry in singly] == [(kind, flags, body) for kind, flags, body in expected]
+    assert all(isinstance(entry, FdbEntry) for entry in declared if entry.key in others)
+
+
+def split(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Type, flags and body of each message, without what says that it is one of many."""
+    start = 0
+    while start < len(data):
+        length, kind, flags = struct.unpack_from("=IHH", data, start)
+        yield kind, flags & ~(wire.NLM_F_REQUEST | wire.NLM_F_ACK), data[start + 16 : start + length]
+        start += length + 3 & ~3
+
+
+def test_the_usual_ones_all_travel_together() -> None:
+    """Of entries as an overlay has them none is left to be sent by itself; only what goes to several hosts is."""
+    usual = [forwarding(n, HOSTS[0]) for n in range(40)] + [neighbour(n, "10.0.0.{}") for n in range(40)]
+    to_all = [FdbEntry(netns=HOST, link="shop-vx", mac=FLOOD, dst=host) for host in HOSTS[:2]]
+    alike, others = bundles(Desired("shop", declare([*to_all, *usual])).entries)
+    assert sum(len(bundle.keys) for bundle in alike) == 80
+    assert others == [entry.key for entry in to_all]

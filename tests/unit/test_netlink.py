@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.errors import DeadlineExceeded, Exit, KernelError
 from reconciler.kernel import wire
-from reconciler.kernel.netlink import Failure, Message, Reply, Socket
+from reconciler.kernel.netlink import Alike, Failure, Message, Reply, Socket
 
 LINK = wire.RTM_NEWLINK
 ASK = Message(wire.RTM_GETLINK, 0, b"question")
@@ -191,6 +191,17 @@ def test_every_message_is_sent_padded_and_numbered() -> None:
     headers = list(_headers(script.sent[0]))
     assert [(kind, flags) for _, kind, flags, _ in headers] == [(1, 1), (2, 1 | wire.NLM_F_ACK)]
     assert [number for *_, number in headers] == [1, 2]
+
+
+def test_messages_that_are_alike_are_sent_as_others_are() -> None:
+    """Byte by byte, and each refusal finds its message, also in a second send."""
+    middles, flags = [b"one", b"two", b"six"], wire.NLM_F_CREATE
+    alike, plain = scripted(error(errno.EEXIST, back=1), error(0)), scripted(error(0))
+    assert alike[0].transact_alike(Alike(28, flags, b"head", middles, b"end")) == {1: Failure(errno.EEXIST)}
+    assert plain[0].transact([Message(28, flags, b"head" + middle + b"end") for middle in middles]) == {}
+    assert alike[1].sent == plain[1].sent
+    alike[1].answers = iter([error(errno.EBUSY)])
+    assert alike[0].transact_alike(Alike(28, flags, b"head", middles[:1])) == {0: Failure(errno.EBUSY)}
 
 
 def _headers(data: bytes) -> Iterator[tuple[int, int, int, int]]:
