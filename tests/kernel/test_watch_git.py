@@ -362,23 +362,31 @@ HOOKS = (
 
 
 def test_nothing_of_a_repository_runs(world: World, repository: Repository) -> None:
-    """Programs in its hooks and settings would leave a trace, whoever they ran as."""
+    """Programs in the hooks and settings of a repository, and in the hooks of our copy of it, would leave a trace,
+    whoever they ran as.
+    """
     trace = world.root / "trace"
     program = world.write("program", f'#!/bin/sh\necho "$0 $*" >> {trace}\nexec "$@"\n')
     world.run("chmod", "755", program)
+    world.run("install", "-m", "666", "/dev/null", trace)
+    world.run("setpriv", "--reuid=nobody", "--clear-groups", program, "true")
+    assert world.call(trace.read_text), "it would leave none"
     repository.commit(files("a"))
     content = {"topologies/lab.yaml": lab("a", "b"), ".gitattributes": "* filter=all ident text eol=crlf"}
     second = repository.git("commit-tree", "-p", "HEAD", "-m", "x", _tree(repository, content))
     with following(world, "lab", repository.path) as watch:
+        copy = world.state_dir / "lab/source/repository"
         for setting in SETTINGS:
             repository.git("config", setting, str(program))
+        world.run("mkdir", copy / "hooks")
         for name in HOOKS:
-            world.run("cp", program, repository.path / ".git/hooks" / name)
-        world.run("rm", "-f", trace)
+            for hooks in (repository.path / ".git/hooks", copy / "hooks"):
+                world.run("cp", program, hooks / name)
+        world.run("truncate", "-s0", trace)
         world.call((repository.path / ".git/refs/heads/main").write_text, f"{second}\n")
         fetch(watch)
         applied(watch, second)
-        assert not world.call(trace.exists), world.call(trace.read_text)
+        assert world.call(trace.read_text) == ""
         own = world.state_dir / f"lab/source/trees/{second}/topologies/lab.yaml"
         assert b"\r" not in world.call(own.read_bytes)
     world.run("rm", "-rf", repository.path / ".git/hooks")
