@@ -182,7 +182,7 @@ def record_in_sync(desired: Desired, leases: Leases, store: Store, command: str)
     if store.leases() != leases:
         store.save(leases, store.claims())
     if not store.has_applied():
-        store.save_applied({key: declared.object for key, declared in desired.objects.items()})
+        store.save_applied(desired.established)
 
 
 def _batches(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
@@ -270,7 +270,7 @@ class _Apply:
             unready = dict(self.kernel.wait_ready(scope, unready, self.options.timeout, interrupts))
         return unready, None if unready else time.monotonic() - self.began
 
-    def established(self) -> dict[Key, KernelObject]:
+    def established(self) -> Mapping[Key, KernelObject]:
         """What was applied before and still is meant to be, plus what this run did."""
         missing = {outcome.change.key for outcome in undone(self.outcomes)}
         missing |= self.todo.withheld | self.todo.resting
@@ -278,7 +278,7 @@ class _Apply:
             tried = {outcome.change.key for outcome in self.outcomes}
             missing |= {change.key for change in self.todo.changes} - tried
         if not missing:
-            return {key: declared.object for key, declared in self.desired.objects.items()}
+            return self.desired.established
         before = self.store.applied()
         return {
             key: before[key] if key in missing else declared.object

@@ -49,8 +49,8 @@ from .objects import (
     Veth,
     Vlan,
     Vxlan,
-    goes_to_several,
 )
+from .sides import Established, Table
 
 Data = dict[str, Any]
 _CLASSES: Mapping[str, type[Any]] = {
@@ -118,31 +118,40 @@ def _from_data(data: Data) -> KernelObject:
     return obj
 
 
-def many_to_data(objects: Iterable[KernelObject]) -> Data:
-    """Many objects as JSON data. The entries of tunnels, of which there are ten thousands, are bare maps, by link."""
-    hosts: defaultdict[str, dict[str, str | None]] = defaultdict(dict)
-    neighbours: defaultdict[str, dict[str, str | None]] = defaultdict(dict)
-    others: list[Data] = []
-    for obj in objects:  # by type, because a pattern with six parts takes a microsecond
-        if type(obj) is Neighbour and obj.is_plain and obj.netns == HOST:
-            neighbours[obj.link][obj.address] = obj.mac
-        elif type(obj) is FdbEntry and obj.is_plain and obj.netns == HOST and not goes_to_several(obj.mac):
-            hosts[obj.link][obj.mac] = obj.dst
-        else:
-            others.append(to_data(obj))
-    return {"objects": others, "hosts": hosts, "neighbours": neighbours}
+def many_to_data(objects: Mapping[Key, KernelObject]) -> Data:
+    """Many objects as JSON data. The entries of tunnels, of which there are ten thousands, are columns of words, by link."""
+    known = objects if isinstance(objects, Established) else Established.of(objects)
+    hosts, neighbours, others = known.entries.tables
+    more = (known.entries.by_key[key].object for key in others)
+    return {
+        "objects": [to_data(obj) for obj in (*known.others.values(), *more)],
+        "hosts": _columns(hosts),
+        "neighbours": _columns(neighbours),
+    }
+
+
+def _columns(tables: Iterable[Table]) -> dict[str, list[str]]:
+    """By link, a text with the MAC addresses, and one with their places."""
+    found: defaultdict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    for table in tables:
+        found[table.link][0].extend(table.macs)
+        found[table.link][1].extend(table.places)
+    return {link: [" ".join(column) for column in columns] for link, columns in found.items()}
 
 
 def many_from_data(data: Data) -> list[KernelObject]:
     """The objects that `many_to_data` described; the order is lost. Raises ValueError as `from_data` does."""
     found = [from_data(item) for item in data["objects"]]
-    for link, hosts in _mapping(data.get("hosts", {})).items():
-        found += [_checked(FdbEntry(netns=HOST, link=link, mac=m, dst=h)) for m, h in _mapping(hosts).items()]
-    for link, macs in _mapping(data.get("neighbours", {})).items():
-        found += [
-            _checked(Neighbour(netns=HOST, link=link, address=a, mac=m)) for a, m in _mapping(macs).items()
-        ]
+    for link, columns in _mapping(data.get("hosts", {})).items():
+        found += [_checked(FdbEntry(netns=HOST, link=link, mac=m, dst=p)) for m, p in _rows(columns)]
+    for link, columns in _mapping(data.get("neighbours", {})).items():
+        found += [_checked(Neighbour(netns=HOST, link=link, address=p, mac=m)) for m, p in _rows(columns)]
     return found
+
+
+def _rows(columns: object) -> list[tuple[str, str]]:
+    macs, places = _texts(columns)
+    return list(zip(macs.split(), places.split(), strict=True))
 
 
 def _kind_from_data(data: Data) -> LinkKind:

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import cached_property
+from itertools import chain
+from typing import NamedTuple, Self
 
 from .errors import Mark
-from .objects import HOST, IN_BRIDGE, FdbEntry, KernelObject, Key, Neighbour
+from .objects import ENTRIES, HOST, IN_BRIDGE, FdbEntry, KernelObject, Key, Neighbour
 
 
 class Declared(NamedTuple):
@@ -53,11 +55,59 @@ class Here:
     vtep: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+class Table(NamedTuple):
+    """Entries of one kind, on one link, in columns: quick to pack and to write down.
+
+    `places`: of forwarding entries the hosts that the MAC addresses are behind, of neighbours their own addresses.
+    """
+
+    link: str
+    origin: str
+    keys: list[Key]
+    macs: list[str]
+    places: list[str]
+
+
+class Tables(NamedTuple):
+    """Entries by kind and link. `others` leave something open, or say more than where a MAC address is."""
+
+    hosts: list[Table]
+    neighbours: list[Table]
+    others: list[Key]
+
+
+@dataclass(frozen=True, eq=False)
 class Entries:
     """Declared entries of tunnels by key. The same only as itself: what is derived from ten thousand can be kept."""
 
     by_key: Mapping[Key, Declared] = field(default_factory=dict)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The same in columns."""
+        hosts: dict[tuple[str, str], Table] = {}
+        neighbours: dict[tuple[str, str], Table] = {}
+        others: list[Key] = []
+        link = origin = None
+        behind = beside = Table("", "", [], [], [])
+        for key, (entry, its, _, _) in self.by_key.items():
+            if not isinstance(entry, ENTRIES) or not entry.is_plain:
+                others.append(key)
+                continue
+            if entry.link is not link or its is not origin:  # mostly it is the table of the one before
+                link, origin = entry.link, its
+                behind = hosts.setdefault((link, origin), Table(link, origin, [], [], []))
+                beside = neighbours.setdefault((link, origin), Table(link, origin, [], [], []))
+            if isinstance(entry, FdbEntry):
+                table, place = behind, entry.dst
+            else:
+                table, place = beside, entry.address
+            table.keys.append(key)
+            table.macs.append(entry.mac or "")
+            table.places.append(place or "")
+        return Tables(
+            [t for t in hosts.values() if t.keys], [t for t in neighbours.values() if t.keys], others
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +127,11 @@ class Desired:
     entries: Entries = field(init=False, repr=False, compare=False)
     others: Mapping[Key, Declared] = field(init=False, repr=False, compare=False)
 
+    @property
+    def established(self) -> Established:
+        """What there is when all of it is."""
+        return Established({key: declared.object for key, declared in self.others.items()}, self.entries)
+
     def __post_init__(self) -> None:
         entries = {key: declared for key, declared in self.objects.items() if _is_entry(key)}
         others = {key: declared for key, declared in self.objects.items() if key not in entries}
@@ -86,6 +141,40 @@ class Desired:
 
 def _is_entry(key: Key) -> bool:
     return key[0] in (FdbEntry.kind_name, Neighbour.kind_name) and key[1] == HOST and key[-1] != IN_BRIDGE
+
+
+class Established(Mapping[Key, KernelObject]):
+    """What an apply has established, as one map: the entries of tunnels, and all the rest."""
+
+    __slots__ = ("entries", "others")
+
+    def __init__(self, others: Mapping[Key, KernelObject], entries: Entries) -> None:
+        self.others, self.entries = others, entries
+
+    @classmethod
+    def of(cls, objects: Mapping[Key, KernelObject]) -> Self:
+        """From all of them."""
+        entries = {key: Declared(obj, "") for key, obj in objects.items() if _is_entry(key)}
+        return cls({key: obj for key, obj in objects.items() if key not in entries}, Entries(entries))
+
+    def __getitem__(self, key: Key) -> KernelObject:
+        return self.others[key] if key in self.others else self.entries.by_key[key].object
+
+    def __iter__(self) -> Iterator[Key]:
+        return chain(self.others, self.entries.by_key)
+
+    def __len__(self) -> int:
+        return len(self.others) + len(self.entries.by_key)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.others or key in self.entries.by_key
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Established) and other.entries is self.entries:
+            return self.others == other.others
+        return super().__eq__(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as for every mapping
 
 
 class Found(NamedTuple):

@@ -296,7 +296,7 @@ class Store:
         """Replace the record of what is established, unless that is what is there already."""
         if self._holds("applied.json", objects):
             return
-        self._write("applied.json", {"boot_id": boot_id(), **serial.many_to_data(objects.values())})
+        self._write("applied.json", {"boot_id": boot_id(), **serial.many_to_data(objects)})
         self._remember("applied.json", objects)
 
     def _holds(self, name: str, wanted: object) -> bool:

@@ -6,17 +6,16 @@ So it is packed in one place, and what was declared can be recognised in a dump 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import islice
+from operator import add
 from socket import AF_BRIDGE, AF_INET, AF_INET6, inet_pton
 from struct import Struct
 from typing import NamedTuple
 
 from .. import marks
-from ..objects import ENTRIES, FdbEntry, Key, Neighbour, goes_to_several
-from ..sides import Entries
+from ..objects import FdbEntry, Key, Neighbour, goes_to_several
+from ..sides import Entries, Table
 from . import wire
 from .netlink import Alike, Request
 
@@ -29,9 +28,8 @@ _RTN_UNICAST = 1
 _AT_ONCE = 512  # so that what belongs together is in the processor's cache: twice the speed
 
 
-Table = tuple[
-    str, str, int
-]  # link, its origin, and AF_BRIDGE for forwarding entries or the family of neighbours
+# A link, its origin, and AF_BRIDGE for forwarding entries or the family of neighbours.
+Place = tuple[str, str, int]
 
 
 def messages(
@@ -72,42 +70,43 @@ def told(family: int, index: int) -> bytes:
 
 
 @lru_cache(2)  # a watch looks again and again for the same ones, and now and then makes a few of them
-def expected(entries: Entries) -> Mapping[Table, Mapping[bytes, Key]]:
-    """By table, the attributes of what is declared, each with the key of its entry; all of a table are of one length.
+def expected(entries: Entries) -> Mapping[Place, Mapping[bytes, Key]]:
+    """By place, the attributes of what is declared, each with the key of its entry; all of a place are of one length.
 
     What is of another length, or leaves something open, is not among them: nothing is to be recognised there.
     """
-    tables: defaultdict[Table, dict[bytes, Key]] = defaultdict(dict)
-    link = origin = ""
-    hosts: dict[bytes, Key] = {}
-    v4, v6 = hosts, hosts
-    for some in _plain(entries):
-        packed = attributes([entry for _, entry, _ in some])
-        for (key, entry, its), piece in zip(some, packed, strict=True):
-            if entry.link is not link or its is not origin:
-                # Mostly it is the table of the one before; to look for it takes as long as to pack an entry.
-                link, origin = entry.link, its
-                hosts, v4, v6 = (tables[link, origin, family] for family in (AF_BRIDGE, AF_INET, AF_INET6))
-            (hosts if isinstance(entry, FdbEntry) else v6 if ":" in entry.address else v4)[piece] = key
-    return {table: _of_one_length(pieces) for table, pieces in tables.items() if pieces}
+    found: dict[Place, Mapping[bytes, Key]] = {}
+    for table in entries.tables.hosts:
+        pieces = dict(zip(_forwarding(table), table.keys, strict=True))
+        found[table.link, table.origin, AF_BRIDGE] = _of_length(pieces, len(next(iter(pieces))))
+    for table in entries.tables.neighbours:
+        pieces = dict(zip(_neighbours(table), table.keys, strict=True))
+        for family, address in ((AF_INET, _DST_V4 + bytes(4)), (AF_INET6, _DST_V6 + bytes(16))):
+            if some := _of_length(pieces, len(address) + _LLADDR_SIZE):
+                found[table.link, table.origin, family] = some
+    return found
 
 
-def _plain(entries: Entries) -> Iterator[list[tuple[Key, FdbEntry | Neighbour, str]]]:
-    """Those that say where a MAC address is and nothing else, a few at a time, each with its key and origin."""
-    items = iter(entries.by_key.items())
-    while some := list(islice(items, _AT_ONCE)):
-        yield [
-            (key, entry, declared.origin)
-            for key, declared in some
-            if isinstance(entry := declared.object, ENTRIES) and entry.is_plain
-        ]
-
-
-def _of_one_length(pieces: dict[bytes, Key]) -> dict[bytes, Key]:
-    size = len(next(iter(pieces)))
-    if all(len(piece) == size for piece in pieces):
+def _of_length(pieces: Mapping[bytes, Key], size: int) -> Mapping[bytes, Key]:
+    if {*map(len, pieces)} == {size}:
         return pieces
     return {piece: key for piece, key in pieces.items() if len(piece) == size}
+
+
+def _forwarding(table: Table) -> Iterator[bytes]:
+    hosts = {host: _address(host) for host in {*table.places}}
+    for macs, places in _few(table):
+        yield from map(add, _lladdrs(macs), map(hosts.__getitem__, places))
+
+
+def _neighbours(table: Table) -> Iterator[bytes]:
+    for macs, places in _few(table):
+        yield from map(add, map(_address, places), _lladdrs(macs))
+
+
+def _few(table: Table) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+    for start in range(0, len(table.keys), _AT_ONCE):
+        yield table.macs[start : start + _AT_ONCE], table.places[start : start + _AT_ONCE]
 
 
 class Bundle(NamedTuple):
@@ -147,7 +146,8 @@ def bundles(entries: Entries) -> tuple[list[Bundle], list[Key]]:
 
 def attributes(entries: Sequence[FdbEntry | Neighbour]) -> list[bytes]:
     """For each entry who is where, in the order in which the kernel says it."""
-    macs = _lladdrs(list(dict.fromkeys([entry.mac or "" for entry in entries])))
+    distinct = list(dict.fromkeys([entry.mac or "" for entry in entries]))
+    macs = dict(zip(distinct, _lladdrs(distinct), strict=True))
     hosts = {host: _address(host) for host in {e.dst for e in entries if type(e) is FdbEntry} if host}
     return [
         _address(entry.address) + macs[entry.mac or ""]
@@ -157,16 +157,16 @@ def attributes(entries: Sequence[FdbEntry | Neighbour]) -> list[bytes]:
     ]
 
 
-def _lladdrs(macs: Sequence[str]) -> dict[str, bytes]:
+def _lladdrs(macs: Sequence[str]) -> list[bytes]:
     """All at once, because to parse and pack them one by one takes half of the time of everything here."""
     if not macs:
-        return {}
+        return []
     begin, padding = _LLADDR.hex(), "0000"
     text = begin + (padding + begin).join(macs) + padding
     raw = bytes.fromhex(text.replace(":", ""))
     if {*map(len, macs)} - {17} or len(raw) != _LLADDR_SIZE * len(macs):
         raise ValueError(f"not MAC addresses: {macs}")
-    return {mac: packed for mac, (packed,) in zip(macs, _LLADDRS.iter_unpack(raw), strict=True)}
+    return [packed for (packed,) in _LLADDRS.iter_unpack(raw)]
 
 
 _OF_DEVICE = (wire.NUD_NOARP | wire.NUD_PERMANENT, wire.NTF_SELF)

@@ -84,25 +84,28 @@ def _dump(
         return (), sock.dump(wire.RTM_GETNEIGH, body)
     runs, rest = sock.dump_runs(wire.RTM_GETNEIGH, body, alike=_HEADER)
     begin, size = told(family, index), len(next(iter(wanted)))
-    seen: set[bytes] = set()
+    missing, number = set(wanted), 0
     known: list[Run] = []
     for run in runs:
         if run.size >= 16 + _HEADER + size and run.buffer.startswith(begin, 16):
-            seen.update(map(_FIRST, _pieces(run, size)))
+            missing.difference_update(map(_FIRST, _pieces(run, size)))
+            number += len(run.buffer) // run.size
             known.append(run)
         else:
             rest += run.replies
     strange: list[Reply] = []
     for reply in rest:
         if (piece := _piece(reply, size)) in wanted and reply.buffer.startswith(begin, reply.start):
-            seen.add(piece)
+            missing.discard(piece)
+            number += 1
         else:
             strange.append(reply)
-    if len(seen) == len(wanted) and wanted.keys() >= seen:
+    if not missing and number == len(
+        wanted
+    ):  # so each of them is one of those, as no table holds the same twice
         return wanted.values(), strange
-    unknown = seen - wanted.keys()
-    strange += (reply for run in known for reply in run.replies if _piece(reply, size) in unknown)
-    return [wanted[piece] for piece in seen - unknown], strange
+    strange += (reply for run in known for reply in run.replies if _piece(reply, size) not in wanted)
+    return [key for piece, key in wanted.items() if piece not in missing], strange
 
 
 def _piece(reply: Reply, size: int) -> bytes:

@@ -14,6 +14,7 @@ from reconciler import serial
 from reconciler.errors import Mark
 from reconciler.model import Leases
 from reconciler.objects import (
+    FLOOD,
     Address,
     Bridge,
     Dummy,
@@ -183,6 +184,47 @@ _OF_OTHER_DRIVERS = st.builds(
 def test_every_object_comes_back_equal(obj: KernelObject) -> None:
     """Through real JSON text, whatever is set and whatever is not."""
     assert serial.from_data(json.loads(json.dumps(serial.to_data(obj)))) == obj
+
+
+_TUNNELS = st.sampled_from(["vx", "vy"])
+_OF_A_TUNNEL: st.SearchStrategy[KernelObject] = st.one_of(
+    st.builds(Neighbour, netns=st.just(""), link=_TUNNELS, address=_ADDRESSES.map(str), mac=_MACS),
+    st.builds(
+        FdbEntry, netns=st.just(""), link=_TUNNELS, mac=_MACS | st.just(FLOOD), dst=_ADDRESSES.map(str)
+    ),
+)
+
+
+@given(
+    st.lists(_OF_A_TUNNEL | _OF_A_TUNNEL | _MADE | _ONLY_OBSERVED, unique_by=lambda obj: obj.key, max_size=30)
+)
+def test_many_objects_come_back_equal(objects: list[KernelObject]) -> None:
+    """Those of which there are ten thousands, which are written down in columns, as well as all others."""
+    known = {obj.key: obj for obj in objects}
+    found = serial.many_from_data(json.loads(json.dumps(serial.many_to_data(known))))
+    assert {obj.key: obj for obj in found} == known
+    assert len(found) == len(known)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ["02:00:00:00:00:01"],
+        ["02:00:00:00:00:01 02:00:00:00:00:02", "192.0.2.1"],
+        ["02:00:00:00:00:01", "192.0.2.1 192.0.2.2"],
+        ["02:00:00:00:00:01", "192.0.2.1", ""],
+        ["02:00:00:00:00:01", "nowhere"],
+        ["nobody", "192.0.2.1"],
+        ["02:00:00:00:00:01", 7],
+        {"02:00:00:00:00:01": "192.0.2.1"},
+        None,
+    ],
+)
+@pytest.mark.parametrize("name", ["hosts", "neighbours"])
+def test_columns_that_do_not_belong_together(name: str, columns: object) -> None:
+    """A row with half of what it says is none."""
+    with pytest.raises(ValueError):
+        serial.many_from_data({"objects": [], name: {"vx": columns}})
 
 
 _BRIDGE = {"kind": "link", "netns": "", "name": "br0", "link_kind": {"kind": "bridge"}}
