@@ -63,6 +63,7 @@ class Stale:
 
 EVERYTHING = Stale(everything=True)
 _Identity = tuple[int, int, int]
+_End = tuple[int, int | None, str | None]  # of a pair: its index, that of its peer, and its ifalias
 
 
 class Observer:
@@ -103,12 +104,12 @@ class Observer:
             places = _places(scope, inodes)
             known = self._known(scope, stale, inodes)
             tables: dict[str, Tables] = {}
+            ends: frozenset[_End] | None = None
             for name, fd in fds.items():  # the host comes first
-                host = tables[HOST].links if HOST in tables else ()
                 kept = known.get(name)
-                tables[name] = (
-                    kept if kept is not None else _read(name, fd, back, scope, wanted.get(name, ()), host)
-                )
+                if kept is None and ends is None and HOST in tables:
+                    ends = _ends(tables[HOST].links)  # once, and not for each namespace
+                tables[name] = kept or _read(name, fd, back, scope, wanted.get(name, ()), ends or ())
             if inodes != self._inodes or HOST not in known:
                 self._peers = _peer_namespaces(fds, tables, numbered=self._numbering)
         self._scope, self._tables, self._inodes, self._places = scope, tables, inodes, places
@@ -233,7 +234,7 @@ def _read(
     back: int,
     scope: Scope,
     paths: Iterable[str],
-    host: Collection[decode.LinkRecord],
+    ends: Collection[_End],
 ) -> Tables:
     values: dict[str, str] = {}
     # Not entered when it is the host, where we are: a look at that needs no privilege.
@@ -249,7 +250,7 @@ def _read(
         qdiscs = _qdiscs(sock) if scope.foreign or any(_is_shaped(each) for each in links) else []
         known = {record.index: record.name for record in links}
         more = details.read(name, sock, known) if scope.foreign else []
-        behind = _behind(sock, links, host)
+        behind = _behind(sock, links, ends)
         entries, as_declared = tunnels.read(sock, scope, links) if name == HOST else ([], {})
     cut_off = subnets.lost(links, addresses, routes)
     return Tables(name, links, addresses, routes, cut_off, qdiscs, values, more, behind, entries, as_declared)
@@ -298,14 +299,18 @@ def _unknown_beside(links: Collection[decode.LinkRecord]) -> set[int]:
     return {index for index in named if index} - known
 
 
+def _ends(host: Iterable[decode.LinkRecord]) -> frozenset[_End]:
+    """The host's ends of pairs, as `_behind` knows them."""
+    return frozenset((end.index, end.peer, end.alias) for end in host if end.kind == "veth")
+
+
 def _behind(
-    sock: Socket, links: Iterable[decode.LinkRecord], host: Collection[decode.LinkRecord]
+    sock: Socket, links: Iterable[decode.LinkRecord], from_host: Collection[_End]
 ) -> dict[int, decode.LinkRecord]:
     """For links that lead out of this namespace, by index: the link at the other side, as it looks from here.
 
     Not asked for veths whose other end is in the host, which are most: the host's own ends tell as much.
     """
-    from_host = {(end.index, end.peer, end.alias) for end in host if end.kind == "veth"}
     asked = [
         record
         for record in links
