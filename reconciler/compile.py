@@ -69,9 +69,8 @@ def _items(topology: Topology, drivers: Mapping[str, Driver], host: str | None) 
     for sandbox in part.sandboxes.values():
         netns = namespace(topology.name, sandbox)
         yield from _sandbox(topology.name, sandbox, netns)
-        for endpoint in sandbox.endpoints:
-            network = topology.networks[endpoint.network]
-            member = Member(sandbox, endpoint, netns)
+        for member in _members(sandbox, netns):
+            network = topology.networks[member.endpoint.network]
             yield from drivers[network.driver].endpoint(site, network, member)
         yield from declare(_origin(sandbox), sandbox.mark, *_default_routes(sandbox, netns))
         for route in sandbox.routes:
@@ -81,11 +80,15 @@ def _items(topology: Topology, drivers: Mapping[str, Driver], host: str | None) 
 def _site(topology: Topology, host: str | None, part: Topology) -> Site:
     members: dict[str, list[Member]] = {name: [] for name in topology.networks}
     for sandbox in topology.sandboxes.values():
-        netns = namespace(topology.name, sandbox)
-        for endpoint in sandbox.endpoints:
-            members[endpoint.network].append(Member(sandbox, endpoint, netns))
+        for member in _members(sandbox, namespace(topology.name, sandbox)):
+            members[member.endpoint.network].append(member)
     members_of = {name: tuple(some) for name, some in members.items()}
     return Site(Owner(topology.name), members_of, host, topology.hosts, _namespaces(part))
+
+
+def _members(sandbox: Sandbox, netns: str) -> Iterator[Member]:
+    among_v6 = sandbox.has_v6
+    return (Member(sandbox, endpoint, netns, among_v6) for endpoint in sandbox.endpoints)
 
 
 def _namespaces(part: Topology) -> dict[str, int]:
@@ -118,14 +121,10 @@ def _sandbox(topology: str, sandbox: Sandbox, netns: str) -> Iterable[Item]:
             yield Requirement(("netns", netns), origin, sandbox.mark, what)
     parameters = (Sysctl(netns=netns, path=path, value=value) for path, value in sandbox.sysctls.items())
     yield from declare(origin, sandbox.mark, *parameters)
-    if sandbox.kind is SandboxKind.MADE and _has_v6(sandbox):
+    if sandbox.kind is SandboxKind.MADE and sandbox.has_v6:
         # We know who else is there. Until a link-local address has been probed for a second or two, a sandbox that
         # routes cannot even ask for its neighbours. Set before there are links, which inherit it.
         yield from declare(origin, sandbox.mark, Sysctl(netns=netns, path=_ACCEPT_DAD, value="0"))
-
-
-def _has_v6(sandbox: Sandbox) -> bool:
-    return any(address.version == 6 for endpoint in sandbox.endpoints for address in endpoint.addresses)
 
 
 def _default_routes(sandbox: Sandbox, netns: str) -> Iterator[Route]:

@@ -130,6 +130,11 @@ class Endpoint:
     bandwidth: Bandwidth | None = None
     impairment: Impairment | None = None
 
+    @property
+    def has_v6(self) -> bool:
+        """Whether it has an IPv6 address."""
+        return any(address.version == 6 for address in self.addresses)
+
 
 class RouteType(Enum):
     """What the kernel does with a packet that matches."""
@@ -187,6 +192,11 @@ class Sandbox:
     mark: Mark
     host: str | None = None
     protect: bool = False
+
+    @property
+    def has_v6(self) -> bool:
+        """Whether any endpoint has an IPv6 address; goes through all of them."""
+        return any(endpoint.has_v6 for endpoint in self.endpoints)
 
 
 class CheckKind(Enum):

@@ -53,11 +53,15 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An endpoint in its sandbox. `netns` is how the kernel layer finds the sandbox's namespace (see `objects`)."""
+    """An endpoint in its sandbox. `netns` is how the kernel layer finds the sandbox's namespace (see `objects`).
+
+    `among_v6`: any endpoint of the sandbox has an IPv6 address.
+    """
 
     sandbox: Sandbox
     endpoint: Endpoint
     netns: str
+    among_v6: bool
 
     @property
     def origin(self) -> str:

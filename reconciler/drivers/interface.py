@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..model import Endpoint, SandboxKind
+from ..model import SandboxKind
 from ..objects import Address, Link, LinkKind, LinkRef, Sysctl
 from .contract import Item, Member, Owner, declare
 from .shaping import shaping
@@ -38,7 +38,7 @@ def link(owner: Owner, member: Member, kind: LinkKind, mtu: int | None) -> Link:
         up=True,
         group=owner.group,
         alias=owner.alias(member.origin),
-        addrgen=None if is_small(mtu) or has_v6(endpoint) else "none",
+        addrgen=None if is_small(mtu) or endpoint.has_v6 else "none",
     )
 
 
@@ -55,11 +55,6 @@ def items(
         *parameters(member, small=is_small(mtu)),
         *addresses(member),
     )
-
-
-def has_v6(endpoint: Endpoint) -> bool:
-    """Whether it has an IPv6 address that is written or dealt."""
-    return any(address.version == 6 for address in endpoint.addresses)
 
 
 def addresses(member: Member) -> Iterator[Address]:
@@ -83,7 +78,7 @@ def parameters(member: Member, *, small: bool = False) -> Iterator[Sysctl]:
     for path, value in endpoint.sysctls.items():
         yield Sysctl(netns=member.netns, path=path, value=value)
     base = f"net/ipv6/conf/{endpoint.name}"
-    if has_v6(endpoint):
+    if endpoint.has_v6:
         yield Sysctl(netns=member.netns, path=f"{base}/disable_ipv6", value="0")
         yield Sysctl(netns=member.netns, path=f"{base}/accept_ra", value="0")
     elif (
@@ -91,5 +86,5 @@ def parameters(member: Member, *, small: bool = False) -> Iterator[Sysctl]:
     ):  # in one of ours new links have it so anyway
         yield Sysctl(netns=member.netns, path=f"{base}/accept_ra", value="0")
     # New links inherit it from the sandbox (see `compile`); said again for a link that was there before.
-    if not small and any(has_v6(each) for each in member.sandbox.endpoints):
+    if not small and member.among_v6:
         yield Sysctl(netns=member.netns, path=f"{base}/accept_dad", value="0")

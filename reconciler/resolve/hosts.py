@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ..errors import Diagnostic, Mark
 from ..load.tree import REST, Map
-from ..model import Host, Network, Sandbox
+from ..model import Host, IPAddress, Network, Sandbox
 from . import fields
 from .addresses import Fault, parse_address
 
@@ -30,6 +30,7 @@ class Slice(NamedTuple):
 def read_hosts(tree: Map, found: list[Diagnostic]) -> dict[str, Host]:
     """The declared hosts by name; none for a topology of one machine."""
     hosts: dict[str, Host] = {}
+    by_vtep: dict[IPAddress, Host] = {}
     for name, source, mark in fields.sections(tree, "hosts"):
         text, vtep_mark = fields.text(source, "vtep"), source.value_mark("vtep")
         if fields.unknown(source, "vtep"):
@@ -47,21 +48,20 @@ def read_hosts(tree: Map, found: list[Diagnostic]) -> dict[str, Host]:
             found.append(Diagnostic("bad-address", message, vtep_mark, "use an address that routes lead to"))
             continue
         host = Host(name, vtep, fields.number(source, "underlay_mtu") or 1500, mark)
-        found += _against_others(host, hosts.values(), vtep_mark)
+        found += _against_others(host, by_vtep, vtep_mark)
+        by_vtep.setdefault(vtep, host)
         hosts[name] = host
     return hosts
 
 
-def _against_others(host: Host, others: Iterable[Host], mark: Mark) -> Iterator[Diagnostic]:
-    first: Host | None = None
-    for other in others:
-        first = first or other
-        if other.vtep == host.vtep:
-            related = ((f"'{other.name}' is here", other.mark),)
-            message = f"hosts '{other.name}' and '{host.name}' have the same vtep {host.vtep}"
-            hint = "each host has an address of its own"
-            yield Diagnostic("duplicate-address", message, mark, hint, related)
-            return
+def _against_others(host: Host, by_vtep: Mapping[IPAddress, Host], mark: Mark) -> Iterator[Diagnostic]:
+    if (other := by_vtep.get(host.vtep)) is not None:
+        related = ((f"'{other.name}' is here", other.mark),)
+        message = f"hosts '{other.name}' and '{host.name}' have the same vtep {host.vtep}"
+        hint = "each host has an address of its own"
+        yield Diagnostic("duplicate-address", message, mark, hint, related)
+        return
+    first = next(iter(by_vtep.values()), None)
     if first is not None and first.vtep.version != host.vtep.version:
         related = ((f"'{first.name}' is here", first.mark),)
         message = (
