@@ -53,10 +53,9 @@ _WORDS = {
 # Longer numbers fit no field and stay text, so that nobody pays for (or crashes on) converting them.
 _INT = re.compile(r"[-+]?[0-9]{1,20}|0o[0-7]{1,22}|0x[0-9a-fA-F]{1,16}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,20}|[0-9]{1,20}(?:\.[0-9]{0,20})?)(?:[eE][-+]?[0-9]{1,2})?")
-# What YAML does not allow at all, and the line breaks of YAML 1.1 that no editor counts as lines.
-_FORBIDDEN = re.compile(
-    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
-)
+# What YAML does not allow at all, and the line breaks of YAML 1.1 that no editor counts as lines. To say instead what is
+# allowed would take `re` ten times as long to compile.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _PROPERTIES = re.compile(r"(?:[&!]\S*[ \t]+)+")
 _TAG_PREFIX = "tag:yaml.org,2002:"
 _TEXT_TAGS = (None, "!", _TAG_PREFIX + "str")
