@@ -239,7 +239,8 @@ class _Planner:
             for key, found in self.apart.items()
             if found.ours and key not in self.desired.objects and not isinstance(found.object, Sysctl | Port)
         ]
-        candidates.sort(key=lambda item: (order.removal(item[1].object), item[0]))
+        going = frozenset(found.object.netns for _, found in candidates if isinstance(found.object, Netns))
+        candidates.sort(key=lambda item: (order.removal(item[1].object, going), item[0]))
         if candidates:
             self.lost.delete(self.deletes)
         for key, found in candidates:
