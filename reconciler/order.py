@@ -7,7 +7,6 @@ networks are made of is up and its parameters are set before anything is plugged
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from functools import cached_property
 
 from .objects import (
@@ -39,13 +38,13 @@ ENTRIES = (1, 0, 8, 0)  # behind every link and address of the host: there are a
 _DELETION = (Rule, Route, Neighbour, FdbEntry, Address, Qdisc, Sysctl, Port, Link, Netns)
 
 
-def removal(obj: KernelObject, going: Collection[str]) -> tuple[int, bool]:
+def removal(obj: KernelObject, going: frozenset[str]) -> tuple[int, bool]:
     """Whom to ask first whether it has to go: what takes most of the others along, host ends before sandbox ends.
 
     `going` are namespaces that go. What leads nowhere else goes with its namespace, all such links of all namespaces at
     once, where to delete one takes the kernel 20 ms. What leads out is deleted: who stays would see it for a while yet.
     """
-    if isinstance(obj, Link) and obj.netns in going and _neighbourhood(obj) <= {*going}:
+    if isinstance(obj, Link) and obj.netns in going and _neighbourhood(obj) <= going:
         return (_AFTER_NETNS, True)
     return (_REMOVAL.index(type(obj)), obj.netns != HOST)
 
