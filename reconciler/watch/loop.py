@@ -55,7 +55,7 @@ def run(settings: Settings, listener: Listener) -> Exit:
         desk = Desk(loaded.store)
         stack.enter_context(desk.occupied())
         kernel = stack.enter_context(Follower(loaded.store))
-        triggers = stack.enter_context(Triggers(kernel, reading.fileno()))
+        triggers = stack.enter_context(Triggers(kernel, reading.source.fileno()))
         watch = _Watch(settings, listener, loaded, reading, desk, kernel, triggers)
         gc.collect()
         gc.freeze()  # a topology is large and stays; to go through it again and again finds nothing
@@ -132,7 +132,7 @@ class _Watch:
         if asked:
             self.tell("reload", "reads and looks at everything again, as asked")
             self.kernel.distrust()
-            self.reading.ask()
+            self.reading.source.ask()
         moved = woken.source and self.heard_of_commits()
         if woken.files or asked or moved or due or self.edits.is_due(now):
             self.reload(asked=asked or moved or (due and bool(self.mistakes)))
@@ -212,11 +212,13 @@ class _Watch:
         except TopologyError as error:
             self.refused = False
             self.edits.failed(error)
-            self.mistake(self.reading.words(tuple(f"{one.mark}: {one.message}" for one in error.diagnostics)))
+            self.mistake(
+                self.reading.source.words(tuple(f"{one.mark}: {one.message}" for one in error.diagnostics))
+            )
         except ReconcilerError as error:
             self.refused = isinstance(error, Refused)
             reasons = error.reasons if isinstance(error, Refused) else ()
-            self.mistake(self.reading.words((str(error), *reasons)))
+            self.mistake(self.reading.source.words((str(error), *reasons)))
         else:
             self.adopt(loaded)
 
@@ -268,7 +270,7 @@ class _Watch:
 
     def adopt(self, loaded: Loaded) -> None:
         changed = loaded.expanded.digest != self.loaded.expanded.digest
-        refusal = self.reading.refusal
+        refusal = self.reading.source.mistake
         if (self.mistakes and refusal is None) or changed or self.commit is not None:
             self.tell("files", f"took over {self.commit or 'the files'} ({loaded.expanded.digest[:12]})")
         if refusal is None:
@@ -350,7 +352,7 @@ class _Watch:
                 timeout=_START_PATIENCE,
                 command="watch",
                 digest=self.loaded.expanded.digest,
-                revision=self.reading.revision or "",
+                revision=self.reading.source.revision or "",
             ),
         )
         self.learn(todo, result)
@@ -455,7 +457,7 @@ class _Watch:
         self.say(Event(kind, message, address, cause, run))
 
     def say(self, event: Event) -> None:
-        told = event._replace(revision=self.reading.revision)
+        told = event._replace(revision=self.reading.source.revision)
         with suppress(OSError):  # no room: what is to be done is more important
             self.desk.note(told)
         self.listener.happened(told)
@@ -480,7 +482,7 @@ class _Watch:
             trouble=self.trouble,
             failing=dict(self.setbacks.failing),
             flapping=self.setbacks.flapping(),
-            following=self.reading.following(mistaken=bool(self.mistakes)),
+            following=self.reading.source.following(mistaken=bool(self.mistakes)),
         )
         if replace(report, written=self.reported.written) != self.reported or due:
             self.reported = report

@@ -5,9 +5,10 @@ One front for both, so that the loop treats a new commit as what it is to it: fi
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from .. import pipeline, policy
 from ..guard import Allowed
@@ -38,77 +39,135 @@ class Settings:
     upstream: Upstream | None = None
 
 
+class Source(Protocol):
+    """Where the files come from. What `Followed` says of a repository, `Named` says of files that are just there."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What to read."""
+
+    @property
+    def within(self) -> str | None:
+        """The directory that no file leads out of, for files that somebody else wrote."""
+
+    @property
+    def revision(self) -> str | None:
+        """The commit that is kept applied."""
+
+    @property
+    def mistake(self) -> str | None:
+        """Why something newer than what was read last is not read."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *about: object) -> None: ...
+
+    def fileno(self) -> int | None:
+        """Readable when there is news; None where there never is any."""
+
+    def begin(self, load: Callable[[], Loaded]) -> Loaded:
+        """The first that is loaded. Raises whatever there is to say against it."""
+
+    def ask(self) -> None:
+        """Look for something newer now."""
+
+    def news(self) -> News:
+        """What there is of new commits since the last call."""
+
+    def advance(self, store: Store) -> bool:
+        """What was read last is what is kept applied; whether that is another commit than before."""
+
+    def words(self, mistakes: Sequence[str]) -> tuple[str, ...]:
+        """What is wrong with what was read last, for people."""
+
+    def following(self, *, mistaken: bool) -> Following | None:
+        """What a report says of it. `mistaken` is whether what was read last is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Files that were named: there is nothing to fetch, and what changes them is heard of otherwise."""
+
+    paths: tuple[str, ...]
+    within: None = None
+    revision: None = None
+    mistake: None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        pass
+
+    def fileno(self) -> None:
+        """Never."""
+
+    def begin(self, load: Callable[[], Loaded]) -> Loaded:
+        """What they say."""
+        return load()
+
+    def ask(self) -> None:
+        """Nobody."""
+
+    def news(self) -> News:
+        """None."""
+        return News()
+
+    def advance(self, store: Store) -> bool:
+        """They have no commits."""
+        return False
+
+    def words(self, mistakes: Sequence[str]) -> tuple[str, ...]:
+        """As they are: they name the files."""
+        return tuple(mistakes)
+
+    def following(self, *, mistaken: bool) -> None:
+        """Nothing."""
+
+
 class Reading:
     """The files of one watch, and the `edits` that are made to them; made for one `with`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._followed = (
-            None if settings.upstream is None else Followed(settings.upstream, settings.state_dir)
+        upstream = settings.upstream
+        self.source: Source = (
+            Named(settings.paths) if upstream is None else Followed(upstream, settings.state_dir)
         )
         self.edits = Edits(())
 
     def __enter__(self) -> Self:
-        if self._followed is not None:
-            self._followed.__enter__()
+        self.source.__enter__()
         return self
 
     def __exit__(self, *about: object) -> None:
-        if self._followed is not None:
-            self._followed.__exit__(*about)
-
-    def fileno(self) -> int | None:
-        """Readable when there is news; None where there never is any."""
-        return None if self._followed is None else self._followed.fileno()
+        self.source.__exit__(*about)
 
     def begin(self) -> Loaded:
         """The first that is read. Raises whatever there is to say against it."""
-        return self._first() if self._followed is None else self._followed.begin(self._first)
+        return self.source.begin(self._first)
 
     def load(self) -> Loaded:
         """What the files say now. Raises TopologyError and whatever else there is to say against them."""
-        settings, within = self._settings, None if self._followed is None else str(self._followed.tree)
-        policies = policy.in_force(settings.policies)
-        files = (self._paths, settings.overrides)
-        return pipeline.load(*files, settings.state_dir, settings.host, policies=policies, within=within)
-
-    def ask(self) -> None:
-        """Look for a new commit now."""
-        if self._followed is not None:
-            self._followed.ask()
+        settings, source = self._settings, self.source
+        return pipeline.load(
+            source.paths,
+            settings.overrides,
+            settings.state_dir,
+            settings.host,
+            policies=policy.in_force(settings.policies),
+            within=source.within,
+        )
 
     def news(self) -> News:
         """What there is of new commits since the last call."""
-        if self._followed is None:
-            return News()
-        news = self._followed.news()
+        news = self.source.news()
         self.edits.named = self._named
         return news
 
     def taken(self, store: Store) -> str | None:
         """What was read last is what is kept applied; what to call it if that is another commit than before."""
-        if self._followed is None or not self._followed.advance(store):
-            return None
-        return f"commit {self.revision}"
-
-    @property
-    def revision(self) -> str | None:
-        """The commit that is kept applied."""
-        applied = None if self._followed is None else self._followed.applied
-        return None if applied is None else applied.commit
-
-    def words(self, mistakes: tuple[str, ...]) -> tuple[str, ...]:
-        """What is wrong with what was read last, for people."""
-        return mistakes if self._followed is None else self._followed.words(mistakes)
-
-    @property
-    def refusal(self) -> str | None:
-        """Why something newer than what was read last is not read."""
-        return None if self._followed is None else self._followed.mistake
-
-    def following(self, *, mistaken: bool) -> Following | None:
-        """What a report says of it. `mistaken` is whether what was read last is wrong."""
-        return None if self._followed is None else self._followed.following(mistaken=mistaken)
+        return f"commit {self.source.revision}" if self.source.advance(store) else None
 
     def _first(self) -> Loaded:
         self.edits.named = self._named
@@ -118,9 +177,5 @@ class Reading:
         return loaded
 
     @property
-    def _paths(self) -> tuple[str, ...]:
-        return self._settings.paths if self._followed is None else self._followed.paths
-
-    @property
     def _named(self) -> tuple[str, ...]:
-        return (*self._paths, *self._settings.overrides, *policy.files(self._settings.policies))
+        return (*self.source.paths, *self._settings.overrides, *policy.files(self._settings.policies))

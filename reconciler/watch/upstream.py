@@ -114,6 +114,16 @@ class Followed:
         return self._revisions.tree(self.commit)
 
     @property
+    def within(self) -> str:
+        """The same: what is read leads nowhere else."""
+        return str(self.tree)
+
+    @property
+    def revision(self) -> str | None:
+        """The commit that is kept applied."""
+        return None if self.applied is None else self.applied.commit
+
+    @property
     def paths(self) -> tuple[str, ...]:
         """What of them makes the topology, as `default_paths` has it where nothing was asked for."""
         if self._upstream.remote.path is not None:
@@ -133,7 +143,7 @@ class Followed:
             () if self._unreachable is None else (("reached", f"{self._upstream.remote.words} is reached"),)
         )
         self._unreachable, self._fetched = None, found.at
-        if found.base != self._base:  # meanwhile another one was applied, which it was not held against
+        if found.base != self.revision:  # meanwhile another one was applied, which it was not held against
             self.ask()
             return News(events)
         if found.refused is not None:
@@ -175,7 +185,7 @@ class Followed:
             remote.shown,
             remote.branch,
             remote.path,
-            None if applied is None else applied.commit,
+            self.revision,
             None if applied is None else applied.since,
             None if applied is None else applied.signer,
             self._fetched,
@@ -185,13 +195,9 @@ class Followed:
 
     # -- in the thread, and before there is one ----------------------------------------------------------------------
 
-    @property
-    def _base(self) -> str | None:
-        return None if self.applied is None else self.applied.commit
-
     def _look(self) -> Answer:
         """Fetch, and hold what comes against the rules."""
-        base, commit = self._base, None
+        base, commit = self.revision, None
         try:
             self._revisions.prune((base, self._seen, self.commit if base else None))
             commit = self._repository.fetch(base)
