@@ -19,9 +19,10 @@ _WHO |= {
 class Repository:
     """At `path`, with the branch main checked out."""
 
-    def __init__(self, world: World, path: Path | None = None) -> None:
+    def __init__(self, world: World, path: Path | None = None, *, objects: str = "sha1") -> None:
         self.world, self.path = world, path or world.root / "repository"
-        world.run("git", "init", "--quiet", "--initial-branch=main", self.path, env=_WHO)
+        kind = f"--object-format={objects}"
+        world.run("git", "init", "--quiet", "--initial-branch=main", kind, self.path, env=_WHO)
 
     def git(self, *args: str | Path, input: str | None = None) -> str:
         """What git prints."""

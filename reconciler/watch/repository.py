@@ -66,13 +66,13 @@ class Repository:
 
         The commit that is applied stays in the copy even if nothing leads to it any more: what comes is compared with it.
         """
-        self._prepare()
+        wanted = "HEAD" if self._remote.branch is None else f"refs/heads/{self._remote.branch}"
+        self._prepare(wanted)
         if applied is not None and applied != self._kept:
             kept = (
                 self._git.run("update-ref", _APPLIED, applied).code == 0
             )  # it is not there yet in a new copy
             self._kept = applied if kept else None
-        wanted = "HEAD" if self._remote.branch is None else f"refs/heads/{self._remote.branch}"
         options = ("--quiet", "--no-tags", "--no-auto-gc", "--no-write-fetch-head", "--no-recurse-submodules")
         self._git.must("fetch", *options, SOURCE, f"+{wanted}:{_TIP}", seconds=_FETCH_SECONDS)
         found = self._git.must("rev-parse", "--verify", f"{_TIP}^{{commit}}").decode().strip()
@@ -114,7 +114,7 @@ class Repository:
 
     # -- the repository --------------------------------------------------------------------------------------------
 
-    def _prepare(self) -> None:
+    def _prepare(self, wanted: str) -> None:
         """See to it that it is there, and free of what a git that was killed left behind."""
         directory, owner = self._git.directory, self._git.user
         directory.mkdir(mode=0o700, exist_ok=True)
@@ -128,11 +128,17 @@ class Repository:
                         message, hint=f"chmod o+x {parent}, or choose --state-dir or --git-user"
                     )
         if not (directory / "HEAD").exists():
-            self._git.must("init", "--quiet", "--bare", "--template=", "--initial-branch=none")
+            kind = f"--object-format={self._format(wanted)}"
+            self._git.must("init", "--quiet", "--bare", "--template=", "--initial-branch=none", kind)
         for folder, _, names in os.walk(directory):
             for name in filter(_STALE.fullmatch, names):
                 with suppress(OSError):
                     os.unlink(os.path.join(folder, name))
+
+    def _format(self, wanted: str) -> str:
+        """By which hash the remote repository names its objects: git copies only into one that does the same."""
+        said = self._git.must("ls-remote", SOURCE, wanted, seconds=_FETCH_SECONDS)
+        return "sha256" if len(said.split(b"\t")[0]) == 64 else "sha1"
 
     def _continues(self, commit: str, applied: str) -> bool:
         if self._descends(commit, applied):

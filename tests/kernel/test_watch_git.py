@@ -335,6 +335,21 @@ def test_without_the_source(world: World, repository: Repository) -> None:
     assert "cannot be fetched" in done.stderr
 
 
+def test_a_repository_that_names_by_sha256(world: World, repository: Repository) -> None:
+    """Its objects have longer names; pushes are followed, and kept over a restart, as any others."""
+    other = Repository(world, world.root / "long", objects="sha256")
+    first = other.commit(files("a"))
+    with following(world, "lab", other.path) as watch:
+        assert (len(first), watch.report()["following"]["commit"]) == (64, first)
+        second = other.commit(files("a", "b"))
+        fetch(watch)
+        applied(watch, second)
+        refused(watch, other.commit({"topologies/lab.yaml": "name: ["}), "topologies/lab.yaml:2:1")
+    with following(world, "lab", other.path) as watch:
+        assert watch.report()["following"]["commit"] == second
+        assert world.netns() == ["lab.a", "lab.b"]
+
+
 SETTINGS = (
     "core.fsmonitor",
     "core.sshCommand",
