@@ -82,6 +82,11 @@ class Entries:
 
     by_key: Mapping[Key, Declared] = field(default_factory=dict)
 
+    @property
+    def links(self) -> frozenset[str]:
+        """The links of the host that they are on."""
+        return frozenset(key[2] for key in self.by_key)
+
     @cached_property
     def tables(self) -> Tables:
         """The same in columns."""

@@ -6,14 +6,16 @@ is heard; a notice that came before a look began is covered by that look, so wha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Self
 
 from ..features import Lack
 from ..interrupts import Interrupts
+from ..joined import parts
 from ..objects import HOST, Address, FdbEntry, KernelObject, Key, Link, Neighbour, Port, Qdisc, Veth, parent
 from ..outcome import Outcome
-from ..plan import Change
+from ..plan import Change, Creations
 from ..sides import Desired, Observed, Scope
 from ..state import Store
 from .events import ROOM, Counters, Events
@@ -34,6 +36,7 @@ class Follower:
         self._events = Events(room)
         self._stale: Stale = EVERYTHING
         self._awaited: frozenset[str] = frozenset()
+        self._hears_entries = False
 
     def __enter__(self) -> Self:
         return self
@@ -66,15 +69,20 @@ class Follower:
         return self._linux.priors
 
     def declare(self, desired: Desired) -> None:
-        """What is desired from now on: links of these names matter before they exist."""
+        """What is desired from now on: links of these names matter before they exist.
+
+        There is a reason for a look; at everything only if something matters now of which we heard nothing so far.
+        """
+        others = [declared.object for declared in desired.others.values()]
         names = {r.key[2] for r in desired.requirements if r.key[:2] == ("link", HOST)}
-        for declared in desired.objects.values():
-            if isinstance(declared.object, Link) and declared.object.netns == HOST:
-                names.add(declared.object.name)
-        self._awaited = frozenset(names)
-        if any(isinstance(declared.object, FdbEntry | Neighbour) for declared in desired.objects.values()):
+        names |= {obj.name for obj in others if isinstance(obj, Link) and obj.netns == HOST}
+        entries = bool(desired.entries.by_key) or any(isinstance(obj, FdbEntry | Neighbour) for obj in others)
+        heard = names <= self._awaited and (self._hears_entries or not entries)
+        if entries and not self._hears_entries:
             self._events.hear_entries()
-        self._stale = EVERYTHING
+            self._hears_entries = True
+        self._awaited = frozenset(names)
+        self._stale = self._stale | (Stale(names=True) if heard else EVERYTHING)
 
     def listen(self) -> bool:
         """Hear what the kernel has to say; whether there is anything to look at."""
@@ -134,19 +142,26 @@ class Follower:
         self._events.follow(self._observer.peers, [record.index for record in links], self._awaited)
 
 
-def _touched(changes: Iterable[Change], host: Mapping[str, int]) -> Stale:
+def _touched(changes: Sequence[Change], host: Mapping[str, int]) -> Stale:
     """Where changes can be seen. In the host that is at links; of one that is made we hear, because it is awaited."""
     namespaces: set[str] = set()
     links: set[int] = set()
-    for change in changes:
-        for where, link in _places(change.object):
-            if where != HOST:
-                namespaces.add(where)
-            elif link is None:  # what is of no link is read again with any
-                links.add(0)
-            elif link in host:
-                links.add(host[link])
+    for where, link in _seen(changes):
+        if where != HOST:
+            namespaces.add(where)
+        elif link is None:  # what is of no link is read again with any
+            links.add(0)
+        elif link in host:
+            links.add(host[link])
     return Stale(frozenset(namespaces), frozenset(links))
+
+
+def _seen(changes: Sequence[Change]) -> Iterator[tuple[str, str | None]]:
+    for part in parts(changes):
+        if isinstance(part, Creations):
+            yield from ((HOST, link) for link in part.entries.links)
+        else:
+            yield from chain.from_iterable(_places(change.object) for change in part)
 
 
 def _places(obj: KernelObject) -> Iterator[tuple[str, str | None]]:

@@ -133,6 +133,8 @@ class Observer:
             if name not in stale.namespaces and inodes.get(name) == self._inodes[name]
             if name == HOST or not any(map(_is_silent, table.links))
         }
+        if scope.entries is not self._scope.entries and (scope.entries.by_key or self._scope.entries.by_key):
+            known.pop(HOST, None)  # what is as it was declared before may be so no longer
         if HOST in known and (
             links := stale.links.union(link.index for link in known[HOST].links if _is_silent(link))
         ):

@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from reconciler.apply import scope_of
 from reconciler.kernel import observe
 from reconciler.kernel.events import Events
 from reconciler.kernel.follow import Follower
+from reconciler.objects import HOST, Link
 from reconciler.planner import plan
-from reconciler.sides import Desired, Observed, Scope
+from reconciler.sides import Desired, Found, Observed, Requirement, Scope
+from reconciler.state import Store
 from tests.world import World
 
 SHOP: dict[str, Any] = {
@@ -35,7 +38,19 @@ SHOP: dict[str, Any] = {
         "vm": {"netns": "vm7", "endpoints": {"eth0": "front"}},
     },
 }
-LINKS = ("shop-front", "shop-back", "shop-web-eth0", "shop-web-eth1", "shop-db-eth0", "shop-app-eth0", "br-x")
+EDITED: list[dict[str, Any]] = [
+    {**SHOP, "networks": {"front": {"subnets": ["10.10.0.0/24", "fd00:10::/64"], "mtu": 1400}, "back": {}}},
+    {
+        **SHOP,
+        "sandboxes": {name: each for name, each in SHOP["sandboxes"].items() if name not in ("db", "vm")},
+    },
+    {**SHOP, "sandboxes": {**SHOP["sandboxes"], "more": {"endpoints": {"eth0": "back"}}}},
+    {**SHOP, "sandboxes": {**SHOP["sandboxes"], "db": {"sysctls": {"net.ipv4.tcp_keepalive_time": 60}}}},
+]
+LINKS = (
+    *("shop-front", "shop-back", "shop-web-eth0", "shop-web-eth1", "shop-db-eth0", "shop-app-eth0"),
+    *("shop-more-eth0", "br-x"),
+)
 NETNS = ("shop.web", "shop.db", "shop.app", "vm7")
 SEEDS = range(4)
 STEPS = 40
@@ -53,6 +68,7 @@ def a_step(draw: random.Random) -> Step:
         ("ip", "link", "set", link, "address", f"02:00:00:00:01:{number:02x}"),
         ("ip", "link", "set", link, "master", draw.choice(("shop-front", "shop-back", "br-x"))),
         ("ip", "link", "set", link, "nomaster"),
+        ("ip", "link", "add", "shop-more-eth0", "type", "bridge"),
         ("ip", "link", "set", link, "alias", "mine"),
         ("ip", "link", "set", link, "group", str(number)),
         ("ip", "link", "set", "dev", link, "type", "bridge_slave", "isolated", draw.choice(("on", "off"))),
@@ -121,7 +137,9 @@ def same(desired: Desired, one: Observed, other: Observed) -> list[str]:
     """What differs that matters, as text: what is ours, and what is to be done. Other links on the host are nobody's."""
     keys = {key for side in (one, other) for key, found in side.objects.items() if found.ours}
     keys |= desired.objects.keys() | {requirement.key for requirement in desired.requirements}
-    pairs = {str(key): (one.objects.get(key), other.objects.get(key)) for key in sorted(keys)}
+    pairs: dict[str, tuple[Any, Any]] = {
+        str(key): (relevant(one.objects.get(key)), relevant(other.objects.get(key))) for key in sorted(keys)
+    }
     pairs |= {
         name: (getattr(one, name), getattr(other, name)) for name in ("unready", "orphans", "same", "unknown")
     }
@@ -130,6 +148,13 @@ def same(desired: Desired, one: Observed, other: Observed) -> list[str]:
         name: (getattr(first, name), getattr(second, name)) for name in ("changes", "conflicts", "pending")
     }
     return [f"{name}: {mine} instead of {theirs}" for name, (mine, theirs) in pairs.items() if mine != theirs]
+
+
+def relevant(found: Found | None) -> object:
+    """Of somebody's link in a place of ours only that it is there: while it is down the kernel tells no more of it."""
+    if found is None or found.ours or not isinstance(found.object, Link) or found.object.up:
+        return found
+    return found.object.kind.name
 
 
 def calm(desired: Desired, look: Callable[[], tuple[Observed, Observed]]) -> list[str]:
@@ -146,12 +171,17 @@ def begin(world: World, stack: ExitStack, file: str) -> tuple[Desired, Scope, Fo
     """Somebody who follows a topology that was applied; he has not looked yet."""
 
     def follow() -> tuple[Desired, Scope, Follower]:
-        loaded = pipeline.load((file,), (), Path(world.state_dir))
-        follower = stack.enter_context(Follower(loaded.store))
-        follower.declare(loaded.desired)
-        return loaded.desired, scope_of(loaded.desired, loaded.store.claims()), follower
+        follower = stack.enter_context(Follower(Store(Path(world.state_dir), SHOP["name"])))
+        return *declare(world, follower, file), follower
 
     return world.call(follow)
+
+
+def declare(world: World, follower: Follower, file: str) -> tuple[Desired, Scope]:
+    """The files are read, and that is what the follower is told to look for. Called inside."""
+    loaded = pipeline.load((file,), (), Path(world.state_dir))
+    follower.declare(loaded.desired)
+    return loaded.desired, scope_of(loaded.desired, loaded.store.claims())
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -165,7 +195,7 @@ def test_a_partial_look_sees_everything(world: World, seed: int) -> None:
         desired, scope, follower = begin(world, stack, file)
 
         def both() -> tuple[Observed, Observed]:
-            return follower.observe(scope), observe.observe(scope)
+            return follower.observe(scope), observe.observe(scope)  # what was declared last
 
         world.call(both)
         done: list[str] = []
@@ -177,6 +207,46 @@ def test_a_partial_look_sees_everything(world: World, seed: int) -> None:
             if draw.random() < 0.1:
                 world.reconciler("apply", file, "--yes", exit=None)
                 done.append("apply")
+            if draw.random() < 0.1:
+                edited = draw.choice([SHOP, *EDITED])
+                world.write("shop.topo.yaml", json.dumps(edited))
+                desired, scope = world.call(declare, world, follower, file)
+                done.append("edit")
+
+
+def test_an_edit_is_no_reason_to_read_everything(world: World) -> None:
+    """Only one that brings links in the host of which we were not told; and it is a reason to look in any case."""
+    world.run("ip", "netns", "add", "vm7")
+    file = str(world.write("shop.topo.yaml", json.dumps(SHOP)))
+    world.reconciler("apply", file, "--yes")
+    with ExitStack() as stack:
+        _, scope, follower = begin(world, stack, file)
+        world.call(follower.observe, scope)
+        world.settle()
+        world.call(follower.observe, scope)
+        for edited, again in ((SHOP, False), (EDITED[0], False), (EDITED[2], True)):
+            before = dict(follower._observer.tables)
+            world.write("shop.topo.yaml", json.dumps(edited))
+            _, scope = world.call(declare, world, follower, file)
+            assert follower.listen()
+            world.call(follower.observe, scope)
+            assert (follower._observer.tables["shop.web"] is not before["shop.web"]) is again
+
+
+def test_a_link_that_matters_only_now_is_seen(world: World) -> None:
+    """It was there before, and what was told of it then was of no interest."""
+    file = str(world.write("lab.topo.yaml", json.dumps({"name": "shop", "networks": {"front": {}}})))
+    world.reconciler("apply", file, "--yes")
+    with ExitStack() as stack:
+        desired, scope, follower = begin(world, stack, file)
+        parent = ("link", HOST, "br-x")
+        world.call(follower.observe, scope)
+        world.run("ip", "link", "add", "br-x", "type", "bridge")
+        assert parent not in world.call(follower.observe, scope).objects
+        wanted = Requirement(parent, "network/front", None, "parent 'br-x'")
+        world.call(follower.declare, replace(desired, requirements=(wanted,)))
+        assert follower.listen()
+        assert parent in world.call(follower.observe, scope).objects
 
 
 @pytest.mark.parametrize("where", [None, "shop.web"])
