@@ -181,7 +181,7 @@ def record_in_sync(desired: Desired, leases: Leases, store: Store, command: str)
             pass
     if store.leases() != leases:
         store.save(leases, store.claims())
-    if not store.has_applied():
+    if not store.has_current():
         store.save_applied(desired.established)
 
 

@@ -181,10 +181,10 @@ class Store:
         return {**priors, **saved.claims} if saved.boot_id == boot_id() else priors
 
     def applied(self) -> Mapping[Key, KernelObject]:
-        """What the last apply established since boot; nothing when the record is damaged."""
+        """What the last apply established since boot; nothing when the record is damaged, or another version's."""
 
         def parse(data: dict[str, Any] | None) -> dict[Key, KernelObject]:
-            if data is None or data.get("boot_id") != boot_id():
+            if data is None or not _is_current(data):
                 return {}
             with _damaged(self.directory / "applied.json"):
                 objects = serial.many_from_data(data)
@@ -200,7 +200,7 @@ class Store:
         """Names of the links that the last apply established in one namespace: without parsing all the rest."""
         with suppress(Damaged), _damaged(self.directory / "applied.json"):
             data = self._read("applied.json")
-            if data is None or data.get("boot_id") != boot_id():
+            if data is None or not _is_current(data):
                 return frozenset()
             items = [item for item in data["objects"] if item["kind"] == Link.kind_name]
             return frozenset(item["name"] for item in items if item["netns"] == netns)
@@ -209,6 +209,15 @@ class Store:
     def has_applied(self) -> bool:
         """Whether there is any record of an apply."""
         return (self.directory / "applied.json").exists()
+
+    def has_current(self) -> bool:
+        """Whether it is of this uptime and in the form that is read; tells it by its beginning."""
+        beginning = json.dumps(_current(), separators=(",", ":"))[:-1].encode()
+        try:
+            with open(self.directory / "applied.json", "rb") as file:
+                return file.read(len(beginning)) == beginning
+        except OSError:
+            return False
 
     def protected(self) -> frozenset[str]:
         """Addresses that are not to be deleted by the way, also after the files no longer name them."""
@@ -296,7 +305,7 @@ class Store:
         """Replace the record of what is established, unless that is what is there already."""
         if self._holds("applied.json", objects):
             return
-        self._write("applied.json", {"boot_id": boot_id(), **serial.many_to_data(objects)})
+        self._write("applied.json", {**_current(), **serial.many_to_data(objects)})
         self._remember("applied.json", objects)
 
     def _holds(self, name: str, wanted: object) -> bool:
@@ -447,6 +456,15 @@ class Store:
 def boot_id() -> str:
     """Identifies this uptime of the machine."""
     return _BOOT_ID.read_text().strip()
+
+
+def _current() -> dict[str, str]:
+    """What the record of what was applied begins with. One of another uptime or form tells nothing of this kernel."""
+    return {"format_version": "1.1", "boot_id": boot_id()}
+
+
+def _is_current(data: Mapping[str, Any]) -> bool:
+    return all(data.get(name) == value for name, value in _current().items())
 
 
 def _version(path: Path) -> _Version | None:

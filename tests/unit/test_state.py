@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler import state
+from reconciler.apply import record_in_sync
 from reconciler.errors import Damaged, LockHeld, ReconcilerError, Unsupported
 from reconciler.model import Leases
 from reconciler.objects import (
@@ -25,6 +26,7 @@ from reconciler.objects import (
     Veth,
 )
 from reconciler.plan import Action, Cause, Change
+from reconciler.sides import Declared, Desired
 from reconciler.state import Interrupted, Run, Store
 
 LEASES = Leases({"front": ("10.0.0.0/24",)}, {"web/eth0": ("10.0.0.2", "fd00::2")})
@@ -161,7 +163,14 @@ def test_repairs_do_not_push_edits_out_of_the_history(store: Store) -> None:
 
 @pytest.mark.parametrize("name", ["state.json", "applied.json", "history.json", "protected.json"])
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "7", '{"runs":[{"x":1}],"objects":[{}],"boot_id":"BOOT","leases":1}']
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "7",
+        '{"format_version":"1.1","runs":[{"x":1}],"objects":[{}],"boot_id":"BOOT","leases":1}',
+    ],
 )
 def test_a_damaged_file_is_named(store: Store, name: str, text: str) -> None:
     """With what to do about it; never a traceback, never silently empty. What was applied only explains, and may miss."""
@@ -241,9 +250,9 @@ def test_damage_of_every_kind_is_named(store: Store, name: str, content: bytes) 
     [
         b"\xff",
         _DEEP.encode(),
-        b'{"boot_id":"BOOT","objects":[[]]}',
-        b'{"boot_id":"BOOT","objects":[7]}',
-        b'{"boot_id":"BOOT"}',
+        b'{"format_version":"1.1","boot_id":"BOOT","objects":[[]]}',
+        b'{"format_version":"1.1","boot_id":"BOOT","objects":[7]}',
+        b'{"format_version":"1.1","boot_id":"BOOT"}',
         b"[]",
         None,
     ],
@@ -263,6 +272,34 @@ def test_a_damaged_record_of_what_was_applied_is_replaced(store: Store, content:
         assert store.applied() == {WEB.key: WEB}
     again = Store(store.root, "shop")
     assert (again.applied(), again.forgotten) == ({WEB.key: WEB}, {})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        '{"boot_id":"BOOT","objects":[],"hosts":{},"neighbours":{}}',
+        '{"format_version":"1.0","boot_id":"BOOT","objects":[],"hosts":{"vx":{}},"neighbours":{}}',
+        '{"format_version":"1.1","boot_id":"another","objects":[],"hosts":{},"neighbours":{}}',
+        '{"format_version":"1.1","boot',
+        "",
+    ],
+)
+def test_a_record_that_tells_nothing_is_written_anew(store: Store, content: str | None) -> None:
+    """Also by an apply that finds nothing to do: of another version or uptime, which is no damage, or cut off."""
+    desired = Desired("shop", {WEB.key: Declared(WEB, "sandbox/web")})
+    path = store.directory / "applied.json"
+    with store.lock():
+        if content is not None:
+            path.write_text(content.replace("BOOT", state.boot_id()))
+        assert not store.has_current()
+        if content is not None and content.endswith("}}"):
+            assert (store.applied(), store.forgotten) == ({}, {})
+        record_in_sync(desired, Leases(), store, "apply")
+        assert (store.has_current(), Store(store.root, "shop").applied()) == (True, {WEB.key: WEB})
+        written = path.stat().st_ino
+        record_in_sync(desired, Leases(), store, "apply")
+        assert path.stat().st_ino == written
 
 
 def test_a_damaged_history_hides_only_the_last_run(store: Store) -> None:
@@ -451,7 +488,7 @@ def test_links_that_were_applied_by_namespace(store: Store) -> None:
         ]
         store.save_applied({obj.key: obj for obj in links})
         assert store.applied_links(HOST) == {"shop-front"}
-        record = {"boot_id": state.boot_id(), "objects": [7]}
+        record = {"format_version": "1.1", "boot_id": state.boot_id(), "objects": [7]}
         (store.directory / "applied.json").write_text(json.dumps(record))
         assert store.applied_links(HOST) == frozenset()
         (store.directory / "applied.json").write_text(json.dumps({**record, "boot_id": "another"}))
