@@ -21,6 +21,7 @@ from typing import Protocol
 from .errors import Exit
 from .features import Lack
 from .garbage import left_lying
+from .history import Run
 from .interrupts import Interrupts, deferred
 from .joined import Joined, parts
 from .model import Leases
@@ -41,7 +42,7 @@ from .outcome import Outcome, done, undone
 from .plan import Action, Cause, Change, Creations, Pending, Plan, apart
 from .planner import plan
 from .sides import Desired, Observed, Scope
-from .state import Run, Store
+from .state import Store
 
 BATCH, BATCH_OF_ENTRIES = 512, 4096
 

@@ -17,20 +17,19 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import UnionType
 from typing import Any, TypeVar
 
-from . import directories, serial
+from . import directories, history, serial
 from .errors import Damaged, LockHeld, ReconcilerError, Unsupported
+from .history import Run
 from .journal import Interrupted, Journal, read_interrupted
 from .model import Leases
 from .objects import KernelObject, Key, Link, Value
 
-__all__ = ["Interrupted", "Journal", "Run", "Store", "boot_id"]
+__all__ = ["Interrupted", "Journal", "Store", "boot_id"]
 
-_HISTORY = 50
 _FILES = ("state.json", "applied.json", "history.json", "protected.json")
 _OF_A_WATCH = ("watch.json", "watch.lock", "events.jsonl", "events.1.jsonl", "suspend.json")
 SOURCE, SOURCES = (
@@ -51,28 +50,6 @@ _ATTEMPTS = 100
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _Version = tuple[str, int, int, int, int]
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One apply or destroy, for the history. `started` is UTC in ISO form, `seconds` the whole run.
-
-    `cause` is "drift" when it did nothing but make good what others had changed, else "declared". `revision` is the commit
-    whose files it was for, "" where they are followed in no repository.
-    """
-
-    started: str
-    command: str
-    digest: str
-    created: int
-    changed: int
-    replaced: int
-    deleted: int
-    result: str
-    seconds: float
-    id: str = ""
-    cause: str = "declared"
-    revision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +212,7 @@ class Store:
         """The last runs, oldest first."""
         data = self._read("history.json")
         with _damaged(self.directory / "history.json"):
-            return tuple(_run(item) for item in (data or {}).get("runs", ()))
+            return tuple(history.from_data(item) for item in (data or {}).get("runs", ()))
 
     def last_run(self) -> Run | None:
         """The last of them; None as well when the history is damaged."""
@@ -322,20 +299,16 @@ class Store:
             self._write("protected.json", {"format_version": "1.0", "addresses": sorted(addresses)})
 
     def add_history(self, run: Run) -> None:
-        """Append one run, dropping the oldest beyond fifty of its cause: repairs do not push the edits out.
-
-        A damaged history is moved aside: it must not stop a run.
-        """
+        """Append one run. A damaged history is moved aside: it must not stop a run."""
         try:
             before = self.history()
         except Damaged:
             before = ()
             self._set_aside("history.json")
-        runs = [*before, replace(run, seconds=round(run.seconds, 3))]
-        of_its_cause = [index for index, item in enumerate(runs) if item.cause == run.cause]
-        for index in reversed(of_its_cause[:-_HISTORY]):
-            del runs[index]
-        self._write("history.json", {"format_version": "1.0", "runs": [asdict(item) for item in runs]})
+        self._write(
+            "history.json",
+            {"format_version": "1.0", "runs": [asdict(item) for item in history.appended(before, run)]},
+        )
 
     @contextmanager
     def journal(self, started: str, command: str) -> Iterator[Journal]:
@@ -489,16 +462,6 @@ def _claim(item: Mapping[str, Any]) -> tuple[Key, Value]:
     if not isinstance(before, str | None) or (key[0] == "sysctl" and before is None):
         raise ValueError(f"{before!r} is no value to go back to")
     return key, before
-
-
-def _run(item: Mapping[str, Any]) -> Run:
-    run = Run(**item)
-    for field in fields(Run):
-        value = getattr(run, field.name)
-        wanted: type | UnionType = {"str": str, "int": int}.get(str(field.type), int | float)
-        if not isinstance(value, wanted) or isinstance(value, bool):
-            raise ValueError(f"{field.name} is {value!r}")
-    return run
 
 
 @contextmanager

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..history import Run
 from .style import Style, columns, duration, local, safe
-
-if TYPE_CHECKING:
-    from ..state import Run
 
 
 def text(runs: Sequence[Run], style: Style) -> str:

@@ -8,12 +8,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from ..health import Condition, State, Suspension
+from ..history import Run
 from . import suspended
 from .history import counts
 from .style import Style, columns, counted, duration, local, safe
 
 if TYPE_CHECKING:
-    from ..state import Run
     from ..watch.watched import Following, Report
 
 _COLORS = {State.STALLED: "red", State.RECONCILING: "yellow"}

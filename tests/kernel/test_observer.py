@@ -167,6 +167,14 @@ def calm(desired: Desired, look: Callable[[], tuple[Observed, Observed]]) -> lis
     return left
 
 
+def applied(world: World) -> str:
+    """The file of the shop, which was applied."""
+    world.run("ip", "netns", "add", "vm7")
+    file = str(world.write("shop.topo.yaml", json.dumps(SHOP)))
+    world.reconciler("apply", file, "--yes")
+    return file
+
+
 def begin(world: World, stack: ExitStack, file: str) -> tuple[Desired, Scope, Follower]:
     """Somebody who follows a topology that was applied; he has not looked yet."""
 
@@ -187,9 +195,7 @@ def declare(world: World, follower: Follower, file: str) -> tuple[Desired, Scope
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_partial_look_sees_everything(world: World, seed: int) -> None:
     """After each of many random acts of vandalism, applied to what an apply made."""
-    world.run("ip", "netns", "add", "vm7")
-    file = str(world.write("shop.topo.yaml", json.dumps(SHOP)))
-    world.reconciler("apply", file, "--yes")
+    file = applied(world)
     draw = random.Random(seed)
     with ExitStack() as stack:
         desired, scope, follower = begin(world, stack, file)
@@ -216,9 +222,7 @@ def test_a_partial_look_sees_everything(world: World, seed: int) -> None:
 
 def test_an_edit_is_no_reason_to_read_everything(world: World) -> None:
     """Only one that brings links in the host of which we were not told; and it is a reason to look in any case."""
-    world.run("ip", "netns", "add", "vm7")
-    file = str(world.write("shop.topo.yaml", json.dumps(SHOP)))
-    world.reconciler("apply", file, "--yes")
+    file = applied(world)
     with ExitStack() as stack:
         _, scope, follower = begin(world, stack, file)
         world.call(follower.observe, scope)
@@ -253,9 +257,7 @@ def test_a_link_that_matters_only_now_is_seen(world: World) -> None:
 @pytest.mark.parametrize("subnet", ["10.10.0.0/24", "fd00:10::/64"])
 def test_a_lost_subnet_is_heard(world: World, where: str | None, subnet: str) -> None:
     """That of a bridge in the host as well, where most notices about routes are nobody's business here."""
-    world.run("ip", "netns", "add", "vm7")
-    file = str(world.write("shop.topo.yaml", json.dumps(SHOP)))
-    world.reconciler("apply", file, "--yes")
+    file = applied(world)
     with ExitStack() as stack:
         desired, scope, follower = begin(world, stack, file)
         world.call(follower.observe, scope)

@@ -10,6 +10,7 @@ import pytest
 
 from reconciler.errors import Diagnostic, KernelError, Mark, Refused
 from reconciler.health import Condition, Flapping, Reason, Suspension
+from reconciler.history import Run
 from reconciler.objects import (
     HOST,
     Address,
@@ -24,7 +25,6 @@ from reconciler.render import diagnostics, events, failure, history, show, statu
 from reconciler.render.show import Shown, Space
 from reconciler.render.status import Pulse, StatusView, WatchView
 from reconciler.render.style import PLAIN, Style
-from reconciler.state import Run
 from reconciler.watch.watched import Report
 
 

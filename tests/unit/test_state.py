@@ -14,6 +14,7 @@ import pytest
 from reconciler import state
 from reconciler.apply import record_in_sync
 from reconciler.errors import Damaged, LockHeld, ReconcilerError, Unsupported
+from reconciler.history import Run
 from reconciler.model import Leases
 from reconciler.objects import (
     HOST,
@@ -27,7 +28,7 @@ from reconciler.objects import (
 )
 from reconciler.plan import Action, Cause, Change
 from reconciler.sides import Declared, Desired
-from reconciler.state import Interrupted, Run, Store
+from reconciler.state import Interrupted, Store
 
 LEASES = Leases({"front": ("10.0.0.0/24",)}, {"web/eth0": ("10.0.0.2", "fd00::2")})
 CLAIMS: dict[Key, Value] = {("sysctl", HOST, "net/ipv4/ip_forward"): "0", ("port", HOST, "eth1"): None}
